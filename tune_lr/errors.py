@@ -1,0 +1,62 @@
+"""The one family of errors: every message names the field, the value, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TuneLRError(Exception):
+    """Base of every error that tune-lr raises on purpose.
+
+    ``exit_code`` is what the command line exits with: 1 for a job that failed, 2 for bad use.
+    """
+
+    exit_code = 1
+
+
+class BadInput(TuneLRError, ValueError):
+    """Something a person wrote cannot be used.
+
+    Args:
+        field: what was being read, as the person knows it (``--trials``, ``knob 'lr' in x.yaml``).
+        value: what stood there.
+        expected: what would be right, as the rest of the sentence.
+    """
+
+    exit_code = 2
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        self.field, self.value, self.expected = field, value, expected
+        super().__init__(f"{field}: {shorten(value)} is not usable; expected {expected}")
+
+
+class UnknownName(BadInput):
+    """A name that no registry or folder knows; the message lists near matches and all names."""
+
+    def __init__(self, field: str, value: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        super().__init__(field, value, f"one of: {', '.join(names) or '(none)'}")
+        self.args = (f"{field}: unknown name {shorten(value)}; {hint}known: {', '.join(names)}",)
+
+
+class MissingExtra(TuneLRError, ImportError):
+    """An optional part was asked for whose library is not installed."""
+
+    exit_code = 2
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs an extra that is not installed: pip install 'tune-lr[{extra}]'")
+
+
+class JobFailed(TuneLRError):
+    """The job ran but could not do what it was asked (every trial failed, a worker would not start)."""
+
+
+def shorten(value: object, limit: int = 200) -> str:
+    """``repr`` of a value, cut to ``limit`` characters, so that hostile input cannot flood a terminal."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

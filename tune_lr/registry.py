@@ -1,0 +1,62 @@
+"""Public name -> "module:attribute". Adding a part is one file and one line here (or an entry point).
+
+Nothing is imported until it is asked for. Other packages add theirs with entry points in the groups
+``tune_lr.schedules``, ``tune_lr.searchers``, ``tune_lr.trial_schedulers`` and ``tune_lr.engines``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+
+from tune_lr.errors import MissingExtra, UnknownName
+
+PARTS: dict[str, dict[str, str]] = {
+    "schedules": {
+        "greedy": "tune_lr.schedules.greedy:GreedyLR",
+    },
+    "searchers": {
+        "random": "tune_lr.searchers.random:RandomSearcher",
+    },
+    "trial_schedulers": {
+        "asha": "tune_lr.stopping.asha:Asha",
+        "asha-promote": "tune_lr.stopping.asha:AshaPromote",
+        "median": "tune_lr.stopping.median:Median",
+        "none": "tune_lr.stopping.none:RunToTheEnd",
+    },
+    "engines": {
+        "inline": "tune_lr.engines.inline:InlineEngine",
+    },
+}
+
+#: Which extra brings the library that a part's module imports.
+EXTRAS = {"syne_tune": "syne-tune", "ray": "ray", "optuna": "ray"}
+
+
+def names(kind: str) -> list[str]:
+    """Every registered name of one kind (``schedules searchers trial_schedulers engines``), sorted."""
+    return sorted({*PARTS[kind], *(e.name for e in entry_points(group=f"tune_lr.{kind}"))})
+
+
+def load(kind: str, name: str) -> Any:
+    """The part registered as ``name``.
+
+    Raises:
+        UnknownName: nothing of that kind has the name; near matches are listed.
+        MissingExtra: the part's library is not installed; the extra is named.
+    """
+    target = PARTS[kind].get(name)
+    if target is None:
+        for entry in entry_points(group=f"tune_lr.{kind}"):
+            if entry.name == name:
+                return entry.load()
+        raise UnknownName(kind[:-1].replace("_", " "), name, names(kind))
+    module, attribute = target.split(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        raise MissingExtra(f"{kind[:-1].replace('_', ' ')} '{name}'", extra) from error
