@@ -1,0 +1,47 @@
+"""What a trial scheduler is: it decides which trials go on, and which paused one deserves more."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from tune_lr.errors import BadInput
+from tune_lr.journal import Decision, Status
+
+
+class TrialScheduler(ABC):
+    """A rule over the reports, the same on every engine.
+
+    Laws, held by the contract tests: decisions depend only on the seed and the calls before; a ``resume``
+    that returns None changes nothing; a trial that ``resume`` names was paused by this rule.
+
+    Args:
+        max_epochs: the most epochs a trial may train.
+        seed: repeatable by it.
+    """
+
+    #: Whether ``decide`` may answer PAUSE, so that trainers must save checkpoints.
+    pauses: ClassVar[bool] = False
+
+    def __init__(self, *, max_epochs: int, seed: int = 0) -> None:
+        self.max_epochs, self.seed = max_epochs, seed
+
+    def started(self, trial_id: str, config: dict[str, Any]) -> None:
+        """A new trial begins."""
+
+    @abstractmethod
+    def decide(self, trial_id: str, epoch: int, value: float) -> Decision:
+        """What becomes of a trial that reports ``value`` (finite, lower is better) after ``epoch``."""
+
+    def resume(self) -> str | None:
+        """The paused trial that deserves a free worker most, or None."""
+        return None
+
+    def done(self, trial_id: str, status: Status) -> None:
+        """A trial ended for good."""
+
+
+def require_at_least(field: str, value: int | float, least: int | float) -> None:
+    """Raise ``BadInput`` where an option of a rule is too small (or is no number)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+        raise BadInput(field, value, f"a number of at least {least}")

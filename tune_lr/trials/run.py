@@ -1,0 +1,143 @@
+"""Running one leg of a trial: what every engine's worker does, whatever carries its reports."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tune_lr.errors import BadInput
+from tune_lr.journal import CONTINUE, PAUSE
+from tune_lr.trials.randomness import seed_everything
+from tune_lr.trials.trainer import Train
+from tune_lr.trials.trial import Channel, Trial
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One stretch of a trial on one worker: from its newest checkpoint until it ends or is paused.
+
+    Args:
+        config: what the trainer gets, bounds absolute.
+        folder: the trial's folder; None keeps everything in memory.
+        cpus: threads that PyTorch may use.
+        must_save: the trial scheduler pauses, so a trainer without checkpoints is refused.
+    """
+
+    trial_id: str
+    config: dict[str, Any]
+    seed: int
+    max_epochs: int
+    metric: str
+    folder: str | None = None
+    device: str = "auto"
+    cpus: int = 1
+    must_save: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Leg:
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a leg ended.
+
+    Args:
+        status: ``completed`` (the trainer returned by itself), ``ended`` (as the last decision said), or
+            ``failed``.
+        error: the reason or traceback of a failure.
+        fatal: every other trial would fail alike, so the job should end.
+    """
+
+    status: Literal["completed", "ended", "failed"]
+    error: str | None = None
+    fatal: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
+    """Train one leg to its end. Nothing that the trainer raises escapes, but for KeyboardInterrupt."""
+    with _sole_user_of(leg.folder), _threads(leg.cpus):
+        seed_everything(leg.seed)
+        trial = Trial(
+            leg.trial_id,
+            seed=leg.seed,
+            max_epochs=leg.max_epochs,
+            device=leg.device,
+            folder=Path(leg.folder) if leg.folder else None,
+            metric=leg.metric,
+            channel=channel,
+        )
+        try:
+            train(dict(leg.config), trial)
+        except KeyboardInterrupt:
+            raise
+        except SystemExit as error:
+            if trial.decision == CONTINUE and not _finished(trial):
+                return Outcome("failed", f"the trainer left with sys.exit({error.code!r})")
+        except BadInput as error:
+            return Outcome("failed", f"{error}\n\n{traceback.format_exc()}", fatal=error.field == "metric")
+        except BaseException:
+            return Outcome("failed", traceback.format_exc())
+        finally:
+            trial.close()
+        return _judge(trial, leg)
+
+
+def _judge(trial: Trial, leg: Leg) -> Outcome:
+    """What a trainer that returned has achieved."""
+    if not trial.reported:
+        why = f"the trainer returned without ever calling trial.report({leg.metric}=...)"
+        return Outcome("failed", why, fatal=True)
+    if trial.decision == CONTINUE:
+        return Outcome("completed")
+    if trial.decision == PAUSE and leg.must_save and not trial.saved:
+        why = (
+            "the trial scheduler pauses trials to go on with them later, but the trainer never calls "
+            "trial.save(): add trial.resume(model=..., optimizer=..., schedule=...) and trial.save(), "
+            "or choose a trial scheduler that only stops (asha, median, none)"
+        )
+        return Outcome("failed", why, fatal=True)
+    return Outcome("ended")
+
+
+def _finished(trial: Trial) -> bool:
+    return trial.last_reported >= trial.max_epochs
+
+
+@contextmanager
+def _sole_user_of(folder: str | None) -> Iterator[None]:
+    """Wait for an earlier leg of the same trial (orphaned by a kill, or still saving) to let go."""
+    if folder is None:
+        yield
+        return
+    from filelock import FileLock
+
+    os.makedirs(folder, exist_ok=True)
+    with FileLock(os.path.join(folder, ".lock")):
+        yield
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """The same number of threads on every engine, since sums differ with it."""
+    import torch
+
+    before = torch.get_num_threads()
+    if before != count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if before != count:
+            torch.set_num_threads(before)

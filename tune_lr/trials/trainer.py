@@ -1,0 +1,137 @@
+"""Which function trains: named by path or module, or handed over as a Python function."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tune_lr.errors import BadInput, TuneLRError, UnknownName
+
+Train = Callable[[dict[str, Any], Any], Any]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A reference to ``train(config, trial)`` that travels to worker processes as text.
+
+    Exactly one of ``file``, ``module`` and ``pickled`` is set. ``pickled`` (base64 of cloudpickle) is for
+    functions of a notebook or a closure; it is handed to this job's own workers only and never written down.
+    """
+
+    function: str = "train"
+    file: str | None = None
+    module: str | None = None
+    pickled: str | None = None
+
+    @classmethod
+    def from_text(cls, text: str) -> Trainer:
+        """``path/to/file.py[:function]`` or ``package.module[:function]``.
+
+        Raises:
+            BadInput: no such file or module.
+        """
+        where, _, function = text.rpartition(":") if ":" in text else (text, "", "train")
+        if where.endswith(".py") or "/" in where or Path(where).exists():
+            path = Path(where).expanduser().resolve()
+            if not path.is_file():
+                raise BadInput("trainer", text, "a Python file that exists, as path/to/file.py[:function]")
+            return cls(function=function, file=str(path))
+        if not where or not all(part.isidentifier() for part in where.split(".")):
+            raise BadInput("trainer", text, "path/to/file.py[:function] or package.module[:function]")
+        return cls(function=function, module=where)
+
+    @classmethod
+    def from_callable(cls, train: Train) -> Trainer:
+        """A function: by its file or module where a worker can find it there, else by value."""
+        if not callable(train):
+            raise BadInput("trainer", train, "a function train(config, trial), or path/to/file.py[:function]")
+        name, module = getattr(train, "__qualname__", ""), getattr(train, "__module__", "")
+        plain = name.isidentifier() and getattr(sys.modules.get(module), name, None) is train
+        if plain and module != "__main__":
+            spec = getattr(sys.modules[module], "__spec__", None)
+            if spec is not None and module.startswith(_FILE_MODULE):
+                return cls(function=name, file=spec.origin)
+            if spec is not None:
+                return cls(function=name, module=module)
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        if plain and main and Path(main).suffix == ".py":
+            return cls(function=name, file=str(Path(main).resolve()))
+        import cloudpickle
+
+        return cls(function=name, pickled=base64.b64encode(cloudpickle.dumps(train)).decode("ascii"))
+
+    def __str__(self) -> str:
+        return f"{self.file or self.module or '<function>'}:{self.function}"
+
+    def load(self) -> Train:
+        """The function itself; importing its file runs the user's code.
+
+        Raises:
+            BadInput: it cannot be imported, has no such function, or that takes other arguments.
+        """
+        if self.pickled is not None:
+            import cloudpickle
+
+            function: Train = cloudpickle.loads(base64.b64decode(self.pickled))
+            return function
+        try:
+            module = self._import()
+        except TuneLRError:
+            raise
+        except (Exception, SystemExit) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise BadInput("trainer", str(self), f"a trainer that can be imported ({reason})") from error
+        function_or_none = getattr(module, self.function, None)
+        if not callable(function_or_none):
+            known = [name for name, thing in vars(module).items() if inspect.isfunction(thing)]
+            raise UnknownName(f"function of trainer {self.file or self.module}", self.function, known)
+        _require_two_arguments(function_or_none, str(self))
+        train: Train = function_or_none
+        return train
+
+    def _import(self) -> ModuleType:
+        if self.module is not None:
+            if "" not in sys.path and str(Path.cwd()) not in sys.path:
+                sys.path.insert(0, str(Path.cwd()))
+            return importlib.import_module(self.module)
+        path = Path(str(self.file))
+        name = _FILE_MODULE + path.stem + "_" + hashlib.sha1(str(path).encode()).hexdigest()[:8]
+        if name in sys.modules:
+            return sys.modules[name]
+        folder = str(path.parent)
+        if folder not in sys.path:
+            sys.path.append(folder)  # last, so that a file beside the trainer never shadows a library
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise BadInput("trainer", str(path), "a Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+        return module
+
+
+#: Modules made from a file carry this prefix, so that they never hide an installed one.
+_FILE_MODULE = "tune_lr_trainer_"
+
+
+def _require_two_arguments(function: Train, name: str) -> None:
+    try:
+        inspect.signature(function).bind({}, None)
+    except TypeError as error:
+        signature = f"{name.rsplit(':', 1)[-1]}{inspect.signature(function)}"
+        raise BadInput("trainer", signature, "a function of two arguments, train(config, trial)") from error
+    except ValueError:
+        return  # a builtin without a signature

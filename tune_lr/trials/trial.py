@@ -1,0 +1,196 @@
+"""The handle that a trainer gets: where it runs, how long, what it reports, and its checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from tune_lr.errors import BadInput
+from tune_lr.journal import CONTINUE, Decision, Report
+from tune_lr.trials import randomness
+from tune_lr.trials.folder import TrialFolder
+
+
+class Channel(Protocol):
+    """How a report reaches whoever decides. Returns the decision; the trial waits for it."""
+
+    def __call__(self, report: Report) -> Decision: ...
+
+
+class Trial:
+    """One training run of one configuration, as the trainer sees it.
+
+    Alone, for debugging, ``train(config, Trial(max_epochs=3))`` prints what it reports.
+
+    Args:
+        id: the trial's name.
+        seed: what the trainer should seed with; the global generators are seeded with it already.
+        max_epochs: the most epochs it may train.
+        device: ``auto`` (CUDA, else MPS, else CPU), or a torch device string.
+        folder: where checkpoints and reports go; None keeps the newest checkpoint in memory.
+        metric: the metric that every report must hold; None asks for none.
+        channel: who hears of reports and decides; None prints them and goes on.
+    """
+
+    def __init__(
+        self,
+        id: str = "alone",
+        *,
+        seed: int = 0,
+        max_epochs: int = 27,
+        device: str = "auto",
+        folder: Path | None = None,
+        metric: str | None = None,
+        channel: Channel | None = None,
+    ) -> None:
+        self.id, self.seed, self.max_epochs = id, seed, max_epochs
+        #: What was decided about the trial at its last report.
+        self.decision: Decision = CONTINUE
+        #: Whether a checkpoint was ever written or found.
+        self.saved = False
+        self._device = device
+        self._metric = metric
+        self._channel = channel or _print_report
+        self._folder = TrialFolder(folder) if folder else None
+        self._memory: tuple[int, Any] | None = None
+        past = self._folder.reports() if self._folder else []
+        self._known = {report.epoch for report in past}
+        self._began = time.monotonic() - (past[-1].seconds if past else 0.0)
+        self._epoch = 0
+        #: The last epoch reported in this leg; 0 before any.
+        self.last_reported = 0
+        self._objects: dict[str, Any] = {}
+
+    @property
+    def device(self) -> Any:
+        """The ``torch.device`` to train on."""
+        import torch
+
+        if self._device != "auto":
+            return torch.device(self._device)
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    @property
+    def reported(self) -> bool:
+        """Whether the trial has ever reported, in this leg or an earlier one."""
+        return bool(self._known)
+
+    def epochs(self) -> Iterator[int]:
+        """The epochs to train, from 1, beginning after the checkpoint that was loaded, if any.
+
+        Ends when ``max_epochs`` are trained or the trial is to stop, so that code after the loop runs.
+        """
+        for epoch in range(self._epoch + 1, self.max_epochs + 1):
+            if self.decision != CONTINUE:
+                return
+            self._epoch = epoch
+            yield epoch
+
+    def report(self, **metrics: Any) -> None:
+        """Report what this epoch came to, once an epoch, and hear the decision before the next.
+
+        Values are numbers, one-element tensors or None; a loss that is NaN, infinite or None makes the
+        trial diverged. Before the first epoch a report is noted in the trial's folder and goes no further:
+        an untrained net says nothing about a configuration.
+
+        Raises:
+            BadInput: the metric the job optimizes is missing, a value is no number, or this epoch was
+                reported already.
+        """
+        if self._metric is not None and self._metric not in metrics:
+            names = ", ".join(sorted(metrics)) or "nothing"
+            raise BadInput("metric", self._metric, f"a metric that the trainer reports (it reported: {names})")
+        if self._epoch and self._epoch == self.last_reported:
+            raise BadInput("trial.report", f"epoch {self._epoch}", "one report an epoch, with all its metrics")
+        numbers = {name: _number(name, value) for name, value in metrics.items()}
+        report = Report(self._epoch, time.monotonic() - self._began, numbers)
+        if self._folder and self._epoch not in self._known:
+            self._folder.append(report)
+        if self._epoch == 0:
+            return
+        self._known.add(self._epoch)
+        self.last_reported = self._epoch
+        self.decision = self._channel(report)
+
+    def resume(self, **objects: Any) -> int:
+        """Name what a checkpoint holds, and load the newest one into it, if any.
+
+        Args:
+            objects: name -> anything with ``state_dict``/``load_state_dict`` (model, optimizer, schedule,
+                loader, scaler) or ``get_state``/``set_state`` (a ``torch.Generator``).
+
+        Returns:
+            The epoch of the checkpoint; 0 where there is none.
+        """
+        self._objects = objects
+        state = self.load()
+        if state is None:
+            return 0
+        missing = sorted(set(objects) - set(state))
+        if missing:
+            raise BadInput("trial.resume", missing, f"names that the checkpoint holds: {', '.join(sorted(state))}")
+        for name, thing in objects.items():
+            put = thing.load_state_dict if hasattr(thing, "load_state_dict") else thing.set_state
+            put(state[name])
+        return self._epoch
+
+    def save(self, state: Mapping[str, Any] | None = None) -> None:
+        """Write a checkpoint of this epoch: ``state``, or what ``resume`` was given.
+
+        The states of Python's, NumPy's and PyTorch's global generators ride along, so a resumed trial
+        trains on as if it had never been interrupted.
+
+        Raises:
+            BadInput: neither a state nor a ``resume(model=...)`` before, or the state cannot be read back
+                with ``weights_only=True``.
+        """
+        if state is None:
+            if not self._objects:
+                raise BadInput("trial.save", None, "trial.resume(model=..., ...) before it, or trial.save(state)")
+            state = {
+                name: thing.state_dict() if hasattr(thing, "state_dict") else thing.get_state()
+                for name, thing in self._objects.items()
+            }
+        whole = {"state": dict(state), "randomness": randomness.capture()}
+        self.saved = True
+        if self._folder is None:
+            self._memory = (self._epoch, whole)
+        else:
+            self._folder.save(self._epoch, whole, max(self._known, default=0))
+
+    def load(self) -> Any:
+        """The newest checkpoint's state, or None; ``epochs()`` goes on after it."""
+        found = self._folder.load(self.device) if self._folder else self._memory
+        if found is None:
+            return None
+        self._epoch, whole = found
+        self.saved = True
+        randomness.restore(whole["randomness"])
+        return whole["state"]
+
+    def close(self) -> None:
+        """Let go of the trial's files."""
+        if self._folder:
+            self._folder.close()
+
+
+def _number(name: str, value: Any) -> float | int | None:
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    try:
+        number = value.item() if hasattr(value, "item") else value
+        return int(number) if isinstance(number, (bool, int)) else float(number)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"trial.report({name}=...)", value, "a number, a one-element tensor, or None") from error
+
+
+def _print_report(report: Report) -> Decision:
+    shown = "  ".join(
+        f"{name} {value:.6g}" if value is not None else f"{name} None" for name, value in report.metrics.items()
+    )
+    print(f"epoch {report.epoch}  {shown}")
+    return CONTINUE
