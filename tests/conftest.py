@@ -1,0 +1,44 @@
+"""What every test stands on: one thread, a repeatable hypothesis, quiet engines, a history of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything imports torch or numpy, here and in every process that a test starts.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci",
+    deadline=None,
+    derandomize=True,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("hunt", parent=settings.get_profile("ci"), derandomize=False, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_and_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Engines say nothing below an error, and no test reads or writes the history of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUNE_LR_HISTORY", str(tmp_path_factory.mktemp("history")))
+        for name in ("ray", "syne_tune", "optuna"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
