@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tune_lr"
 LONGEST = 300
 
 GROUND = {"journal", "registry", "errors"}
-VALUES = {"space", "objective"} | GROUND
+VALUES = {"space", "knobs", "values", "objective"} | GROUND
 PAST = {"prior", "history"} | VALUES
 RULES = {"searchers", "stopping"} | PAST
 RECORD = {"experiment", "spacefile", "trials.trainer"} | RULES
@@ -30,8 +30,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"errors"},
     "journal": {"registry", "errors"},
     "objective": GROUND,
-    "space": GROUND,
-    "spacefile": {"space"} | GROUND,
+    "values": GROUND,
+    "knobs": {"values"} | GROUND,
+    "space": {"knobs", "values"} | GROUND,
+    "spacefile": {"space", "knobs", "values"} | GROUND,
     "history": VALUES,
     "prior": {"history"} | VALUES,
     "searchers": PAST,
