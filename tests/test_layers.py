@@ -18,11 +18,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / "tune_lr"
 LONGEST = 300
 
 GROUND = {"journal", "registry", "errors"}
-VALUES = {"space", "knobs", "values", "objective"} | GROUND
+VALUES = {"space", "objective"} | GROUND
 PAST = {"prior", "history"} | VALUES
 RULES = {"searchers", "stopping"} | PAST
-RECORD = {"experiment", "spacefile", "trials.trainer"} | RULES
-RUNNING = {"trials", "trials.trainer", "schedules"}
+TRAINING = {"trials", "schedules"}
+ASKED = {"job", "record"}
+RECORD = {"experiment", "driver", "spacefile"} | ASKED | RULES
 
 #: layer -> the layers it may import besides itself. A module belongs to the longest name that fits it.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,25 +31,26 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"errors"},
     "journal": {"registry", "errors"},
     "objective": GROUND,
-    "values": GROUND,
-    "knobs": {"values"} | GROUND,
-    "space": {"knobs", "values"} | GROUND,
-    "spacefile": {"space", "knobs", "values"} | GROUND,
+    "space": GROUND,
+    "spacefile": {"space"} | GROUND,
+    "schedules": {"registry", "errors"},
+    "trials": {"schedules"} | VALUES,
     "history": VALUES,
     "prior": {"history"} | VALUES,
     "searchers": PAST,
     "stopping": PAST,
-    "experiment": RECORD - {"experiment"},
-    "schedules": {"registry", "errors"},
-    "trials.trainer": {"registry", "errors"},
-    "trials": {"trials.trainer", "schedules"} | VALUES,
-    "engines": RECORD | RUNNING,
-    "engines.on_ray": {"engines"} | RECORD | RUNNING,
-    "engines.on_syne": {"engines"} | RECORD | RUNNING,
-    "jobs": {"engines"} | RECORD | RUNNING,
-    "learning": {"schedules", "trials", "trials.trainer", "history"} | VALUES,
-    "views": {"experiment", "spacefile", "history"} | VALUES,
-    "cli": {"jobs", "views", "learning", "experiment", "spacefile", "prior", "history"} | VALUES,
+    "job": VALUES,
+    "record": VALUES,
+    # A trial's own folder holds reports that the journal may lack, and how its training ended.
+    "driver": ASKED | {"trials"} | RULES,
+    "experiment": {"trials"} | RECORD - {"experiment"},
+    "engines": TRAINING | RECORD,
+    "engines.on_ray": {"engines"} | TRAINING | RECORD,
+    "engines.on_syne": {"engines"} | TRAINING | RECORD,
+    "jobs": {"engines"} | TRAINING | RECORD,
+    "learning": {"history"} | TRAINING | VALUES,
+    "views": {"experiment", "spacefile", "history"} | ASKED | VALUES,
+    "cli": {"jobs", "views", "learning", "experiment", "spacefile", "prior", "history"} | ASKED | VALUES,
 }
 
 #: (importing layer, imported layer) -> why a function of it, and only a function, may reach upwards.
