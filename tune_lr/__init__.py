@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tune_lr.experiment import Experiment, Job
+    from tune_lr.experiment import Experiment
+    from tune_lr.job import Job
     from tune_lr.jobs import resume, tune
     from tune_lr.objective import Objective
     from tune_lr.schedules import build_schedule
@@ -37,7 +38,7 @@ __all__ = [
 _HOMES = {
     "Experiment": "tune_lr.experiment",
     "GreedyLR": "tune_lr.schedules.greedy",
-    "Job": "tune_lr.experiment",
+    "Job": "tune_lr.job",
     "Objective": "tune_lr.objective",
     "SearchSpace": "tune_lr.space",
     "Trial": "tune_lr.trials.trial",
