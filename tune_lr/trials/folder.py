@@ -7,11 +7,12 @@ which the trainer saves and reports, a kill between the two leaves no hole.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import re
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tune_lr.errors import BadInput
 from tune_lr.journal import Journal, Report
@@ -40,20 +41,20 @@ class TrialFolder:
         Raises:
             BadInput: the state holds something that ``torch.load(weights_only=True)`` refuses.
         """
-        import torch
-
         self.path.mkdir(parents=True, exist_ok=True)
-        target = self.path / f"checkpoint-{epoch}.pt"
         temporary = self.path / f".saving-{epoch}"
-        torch.save(state, temporary)
-        if not self._proven:
-            _prove_loadable(temporary)
-            self._proven = True
-        os.replace(temporary, target)
+        try:
+            with open(temporary, "wb+") as file:
+                _write(state, file, prove=not self._proven)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._proven = True
+        os.replace(temporary, self.path / f"checkpoint-{epoch}.pt")
         self.drop_superseded(last_reported)
 
     def load(self, map_location: Any = "cpu") -> tuple[int, Any] | None:
-        """The newest checkpoint that counts, as ``(epoch, state)``; one that cannot be read is passed over."""
+        """The newest checkpoint that counts and can be read, as ``(epoch, state)``."""
         import torch
 
         reported = {report.epoch for report in self.reports()}
@@ -82,21 +83,57 @@ class TrialFolder:
                 file.unlink(missing_ok=True)
 
     def drop_checkpoints(self) -> None:
-        for _, file in self.checkpoints():
+        """Remove every checkpoint, and what a kill in the middle of saving one left behind."""
+        for file in [*(file for _, file in self.checkpoints()), *self.path.glob(".saving-*")]:
             file.unlink(missing_ok=True)
 
     def close(self) -> None:
         self._journal.close()
 
 
-def _prove_loadable(file: Path) -> None:
-    """Refuse at the first save what could not be read back after a kill."""
+class TrialMemory:
+    """In place of a folder, for a trial that runs alone: its newest checkpoint, kept in memory."""
+
+    def __init__(self) -> None:
+        self._newest: tuple[int, io.BytesIO] | None = None
+
+    def reports(self) -> list[Report]:
+        """None: nobody resumes from here."""
+        return []
+
+    def append(self, report: Report) -> None:
+        """Nothing to keep."""
+
+    def save(self, epoch: int, state: Any, last_reported: int) -> None:
+        """As ``TrialFolder.save``, a copy of the state and the same refusals included."""
+        file = io.BytesIO()
+        _write(state, file, prove=self._newest is None)
+        self._newest = (epoch, file)
+
+    def load(self, map_location: Any = "cpu") -> tuple[int, Any] | None:
+        """The newest checkpoint, as ``(epoch, state)``."""
+        import torch
+
+        if self._newest is None:
+            return None
+        epoch, file = self._newest
+        file.seek(0)
+        return epoch, torch.load(file, map_location=map_location, weights_only=True)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def _write(state: Any, file: IO[bytes], prove: bool) -> None:
+    """Write a checkpoint; with ``prove``, refuse at once what could not be read back after a kill."""
     import torch
 
     try:
-        torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        file.unlink(missing_ok=True)
+        torch.save(state, file)
+        if prove:
+            file.seek(0)
+            torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.PickleError, AttributeError, TypeError) as error:
         reason = str(error).split("\n")[0]
         raise BadInput(
             "trial.save(state)", reason, "tensors, numbers, strings, lists and dicts (a state_dict) only"

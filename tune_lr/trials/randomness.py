@@ -22,7 +22,7 @@ def capture() -> dict[str, Any]:
     import torch
 
     version, internal, gauss = random.getstate()
-    state: dict[str, Any] = np.random.get_state(legacy=False)  # type: ignore[assignment]
+    state: dict[str, Any] = np.random.get_state(legacy=False)
     return {
         "python": [version, list(internal), gauss],
         "numpy": {
@@ -32,7 +32,8 @@ def capture() -> dict[str, Any]:
             "gauss": float(state["gauss"]),
         },
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # Asking a GPU that the trial never touched would claim memory on it.
+        "cuda": torch.cuda.get_rng_state_all() if _cuda_in_use() else [],
     }
 
 
@@ -50,3 +51,9 @@ def restore(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"].cpu())
     if states["cuda"] and torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+
+
+def _cuda_in_use() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

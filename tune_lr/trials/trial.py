@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, Decision, Report
 from tune_lr.trials import randomness
-from tune_lr.trials.folder import TrialFolder
+from tune_lr.trials.folder import TrialFolder, TrialMemory
 
 
 class Channel(Protocol):
@@ -26,7 +26,7 @@ class Trial:
 
     Args:
         id: the trial's name.
-        seed: what the trainer should seed with; the global generators are seeded with it already.
+        seed: what the trainer should seed with; a worker has seeded the global generators with it.
         max_epochs: the most epochs it may train.
         device: ``auto`` (CUDA, else MPS, else CPU), or a torch device string.
         folder: where checkpoints and reports go; None keeps the newest checkpoint in memory.
@@ -51,17 +51,18 @@ class Trial:
         #: Whether a checkpoint was ever written or found.
         self.saved = False
         self._device = device
-        self._metric = metric
+        #: The metric that every report must hold, if any.
+        self.metric = metric
         self._channel = channel or _print_report
-        self._folder = TrialFolder(folder) if folder else None
-        self._memory: tuple[int, Any] | None = None
-        past = self._folder.reports() if self._folder else []
+        self._folder: TrialFolder | TrialMemory = TrialFolder(folder) if folder else TrialMemory()
+        past = self._folder.reports()
         self._known = {report.epoch for report in past}
         self._began = time.monotonic() - (past[-1].seconds if past else 0.0)
         self._epoch = 0
         #: The last epoch reported in this leg; 0 before any.
         self.last_reported = 0
         self._objects: dict[str, Any] = {}
+        self._randomness: dict[str, Any] | None = None
 
     @property
     def device(self) -> Any:
@@ -82,8 +83,12 @@ class Trial:
     def epochs(self) -> Iterator[int]:
         """The epochs to train, from 1, beginning after the checkpoint that was loaded, if any.
 
-        Ends when ``max_epochs`` are trained or the trial is to stop, so that code after the loop runs.
+        Ends when ``max_epochs`` are trained or the trial is to stop, so that code after the loop runs. The
+        global generators begin where the checkpoint found them, whatever was drawn since it was loaded.
         """
+        if self._randomness is not None:
+            randomness.restore(self._randomness)
+            self._randomness = None
         for epoch in range(self._epoch + 1, self.max_epochs + 1):
             if self.decision != CONTINUE:
                 return
@@ -101,14 +106,16 @@ class Trial:
             BadInput: the metric the job optimizes is missing, a value is no number, or this epoch was
                 reported already.
         """
-        if self._metric is not None and self._metric not in metrics:
+        if self.metric is not None and self.metric not in metrics:
             names = ", ".join(sorted(metrics)) or "nothing"
-            raise BadInput("metric", self._metric, f"a metric that the trainer reports (it reported: {names})")
+            raise BadInput("metric", self.metric, f"a metric that the trainer reports (it reported: {names})")
         if self._epoch and self._epoch == self.last_reported:
-            raise BadInput("trial.report", f"epoch {self._epoch}", "one report an epoch, with all its metrics")
+            raise BadInput(
+                "trial.report", f"epoch {self._epoch}", "one report an epoch, with all its metrics"
+            )
         numbers = {name: _number(name, value) for name, value in metrics.items()}
         report = Report(self._epoch, time.monotonic() - self._began, numbers)
-        if self._folder and self._epoch not in self._known:
+        if self._epoch not in self._known:
             self._folder.append(report)
         if self._epoch == 0:
             return
@@ -132,7 +139,9 @@ class Trial:
             return 0
         missing = sorted(set(objects) - set(state))
         if missing:
-            raise BadInput("trial.resume", missing, f"names that the checkpoint holds: {', '.join(sorted(state))}")
+            raise BadInput(
+                "trial.resume", missing, f"names that the checkpoint holds: {', '.join(sorted(state))}"
+            )
         for name, thing in objects.items():
             put = thing.load_state_dict if hasattr(thing, "load_state_dict") else thing.set_state
             put(state[name])
@@ -150,47 +159,49 @@ class Trial:
         """
         if state is None:
             if not self._objects:
-                raise BadInput("trial.save", None, "trial.resume(model=..., ...) before it, or trial.save(state)")
+                raise BadInput(
+                    "trial.save", None, "trial.resume(model=..., ...) before it, or trial.save(state)"
+                )
             state = {
                 name: thing.state_dict() if hasattr(thing, "state_dict") else thing.get_state()
                 for name, thing in self._objects.items()
             }
         whole = {"state": dict(state), "randomness": randomness.capture()}
         self.saved = True
-        if self._folder is None:
-            self._memory = (self._epoch, whole)
-        else:
-            self._folder.save(self._epoch, whole, max(self._known, default=0))
+        self._folder.save(self._epoch, whole, max(self._known, default=0))
 
     def load(self) -> Any:
         """The newest checkpoint's state, or None; ``epochs()`` goes on after it."""
-        found = self._folder.load(self.device) if self._folder else self._memory
+        found = self._folder.load(self.device)
         if found is None:
             return None
         self._epoch, whole = found
         self.saved = True
-        randomness.restore(whole["randomness"])
+        self._randomness = whole["randomness"]
+        randomness.restore(self._randomness)
         return whole["state"]
 
     def close(self) -> None:
         """Let go of the trial's files."""
-        if self._folder:
-            self._folder.close()
+        self._folder.close()
 
 
 def _number(name: str, value: Any) -> float | int | None:
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-        return value
+    if value is None:
+        return None
     try:
         number = value.item() if hasattr(value, "item") else value
         return int(number) if isinstance(number, (bool, int)) else float(number)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"trial.report({name}=...)", value, "a number, a one-element tensor, or None") from error
+        raise BadInput(
+            f"trial.report({name}=...)", value, "a number, a one-element tensor, or None"
+        ) from error
 
 
 def _print_report(report: Report) -> Decision:
     shown = "  ".join(
-        f"{name} {value:.6g}" if value is not None else f"{name} None" for name, value in report.metrics.items()
+        f"{name} {value:.6g}" if value is not None else f"{name} None"
+        for name, value in report.metrics.items()
     )
     print(f"epoch {report.epoch}  {shown}")
     return CONTINUE
