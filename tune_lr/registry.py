@@ -14,10 +14,20 @@ from tune_lr.errors import MissingExtra, UnknownName
 
 PARTS: dict[str, dict[str, str]] = {
     "schedules": {
+        "constant": "tune_lr.schedules.baselines:Constant",
+        "cosine": "tune_lr.schedules.baselines:Cosine",
+        "exponential": "tune_lr.schedules.baselines:Exponential",
         "greedy": "tune_lr.schedules.greedy:GreedyLR",
+        "linear": "tune_lr.schedules.baselines:Linear",
+        "plateau": "tune_lr.schedules.baselines:Plateau",
+        "step": "tune_lr.schedules.baselines:StepDecay",
     },
     "searchers": {
         "random": "tune_lr.searchers.random:RandomSearcher",
+        "cqr": "tune_lr.engines.on_syne.native:Cqr",
+        "bore": "tune_lr.engines.on_syne.native:Bore",
+        "bohb": "tune_lr.engines.on_syne.native:Bohb",
+        "tpe": "tune_lr.engines.on_ray.native:Tpe",
     },
     "trial_schedulers": {
         "asha": "tune_lr.stopping.asha:Asha",
@@ -27,6 +37,18 @@ PARTS: dict[str, dict[str, str]] = {
     },
     "engines": {
         "inline": "tune_lr.engines.inline:InlineEngine",
+        "ray": "tune_lr.engines.on_ray.launch:RayEngine",
+        "syne-tune": "tune_lr.engines.on_syne.launch:SyneTuneEngine",
+    },
+    # The engines' own trial schedulers, as "<engine>/<name>": they keep state that no journal can rebuild.
+    "native_schedulers": {
+        "ray/native-asha": "tune_lr.engines.on_ray.native:NativeAsha",
+        "ray/native-median": "tune_lr.engines.on_ray.native:NativeMedian",
+        "ray/pbt": "tune_lr.engines.on_ray.native:Pbt",
+        "ray/hyperband": "tune_lr.engines.on_ray.native:HyperBand",
+        "syne-tune/native-asha": "tune_lr.engines.on_syne.native:NativeAsha",
+        "syne-tune/native-median": "tune_lr.engines.on_syne.native:NativeMedian",
+        "syne-tune/pbt": "tune_lr.engines.on_syne.native:Pbt",
     },
 }
 

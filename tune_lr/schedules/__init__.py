@@ -1,0 +1,65 @@
+"""Learning-rate schedules: GreedyLR and the baselines to compare it with, built from a config by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, cast
+
+from torch.optim import Optimizer
+
+from tune_lr import registry
+from tune_lr.errors import BadInput
+from tune_lr.schedules.base import Needs, Schedule, TorchSchedule, present, read_choice, read_whole
+from tune_lr.schedules.greedy import GreedyLR
+
+__all__ = ["GreedyLR", "Needs", "Schedule", "TorchSchedule", "build_schedule", "step_every"]
+
+
+def build_schedule(
+    config: Mapping[str, Any],
+    optimizer: Optimizer,
+    total_epochs: int | None = None,
+    steps_per_epoch: int = 1,
+) -> Schedule:
+    """The schedule that a config asks for.
+
+    ``config["schedule"]`` names it as the registry does (default ``greedy``); of the other keys those that
+    are its knobs are read, and the rest (model, batch size, momentum) are ignored, as is a knob that is
+    None. The LR to start from is the optimizer's.
+
+    Args:
+        config: a trial's configuration.
+        optimizer: whose LRs are scheduled.
+        total_epochs: length of the run; ``config["max_epochs"]`` if not given. Only schedules that
+            depend on it need it.
+        steps_per_epoch: how often ``step`` is called in an epoch. Taken as 1 where the config says
+            ``step_every: epoch``.
+
+    Raises:
+        UnknownName: no such schedule.
+        BadInput: a knob cannot be used, or the length of the run is needed and not known.
+    """
+    name = config.get("schedule", "greedy")
+    if not isinstance(name, str):
+        raise BadInput("schedule", name, f"a name, one of: {', '.join(registry.names('schedules'))}")
+    part = registry.load("schedules", name)
+    if not hasattr(part, "from_config"):
+        return cast(Schedule, part(optimizer, **present(config, part.knobs)))
+    epochs = config.get("max_epochs") if total_epochs is None else total_epochs
+    total_steps = None
+    if epochs is not None:
+        per_epoch = 1 if step_every(config) == "epoch" else read_whole("steps_per_epoch", steps_per_epoch, 1)
+        total_steps = read_whole("total_epochs", epochs, 1) * per_epoch
+    return cast(Schedule, part.from_config(config, optimizer, total_steps))
+
+
+def step_every(config: Mapping[str, Any]) -> Literal["batch", "epoch"]:
+    """When a config wants its schedule stepped: after every ``batch`` (the default) or ``epoch``.
+
+    Raises:
+        BadInput: ``config["step_every"]`` is something else.
+    """
+    return cast(
+        Literal["batch", "epoch"],
+        read_choice("step_every", config.get("step_every", "batch"), ("batch", "epoch")),
+    )

@@ -1,0 +1,205 @@
+"""What every learning-rate schedule looks like, and the adapter around torch's own schedulers."""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Protocol, SupportsFloat, runtime_checkable
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from tune_lr.errors import BadInput
+
+#: What a training loop must hand to a schedule: nothing (it follows the step count), the loss of the
+#: step, the gradients (call ``step`` between ``backward`` and ``zero_grad``), or a closure that
+#: evaluates the loss again.
+Needs = Literal["nothing", "loss", "gradient", "closure"]
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """A learning-rate schedule.
+
+    A class registered under "schedules" also has ``knobs``, the names of the config keys that it reads,
+    and ``from_config(config, optimizer, total_steps)``; without the latter it is called as
+    ``cls(optimizer, **knobs)``. It never wraps ``optimizer.step``.
+    """
+
+    needs: ClassVar[Needs]
+    knobs: ClassVar[tuple[str, ...]]
+
+    def step(self, loss: Any, /) -> None:
+        """Observe the loss of one step (lower is better) and set the LR of every parameter group."""
+
+    def get_last_lr(self) -> list[float]:
+        """The LR of every parameter group after the last step."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on elsewhere; shares nothing with the live schedule."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Go on from a state, the LRs of the parameter groups included."""
+
+
+class TorchSchedule:
+    """Drives a scheduler of ``torch.optim.lr_scheduler`` by ``step(loss)``.
+
+    torch's scheduler does all the work. What the adapter adds: the loss reaches only
+    ``ReduceLROnPlateau`` (where a non-finite loss counts as a bad one, whatever its sign); the wrapper
+    that torch puts around ``optimizer.step`` is taken off again; states are copies, and loading one
+    restores the LRs too.
+
+    Args:
+        optimizer: whose LRs are scheduled.
+        make: builds torch's scheduler from the optimizer.
+    """
+
+    needs: ClassVar[Needs] = "nothing"
+    knobs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, optimizer: Optimizer, make: Callable[[Optimizer], LRScheduler]) -> None:
+        own_step = vars(optimizer).get("step")
+        self.optimizer = optimizer
+        self.scheduler = make(optimizer)
+        if own_step is None:
+            vars(optimizer).pop("step", None)
+        else:
+            vars(optimizer)["step"] = own_step
+        self._stepped = False
+
+    def step(self, loss: SupportsFloat | None = None, /) -> None:
+        """One step of torch's scheduler.
+
+        Raises:
+            BadInput: the scheduler needs a loss and got no number.
+        """
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            value = read_number("loss", loss)
+            self.scheduler.step(value if math.isfinite(value) else math.inf)
+        elif self._stepped:
+            self.scheduler.step()
+        else:  # torch's first step warns if optimizer.step lacks its wrapper
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                self.scheduler.step()
+        self._stepped = True
+
+    def get_last_lr(self) -> list[float]:
+        """The LR of every parameter group, as floats."""
+        return group_lrs(self.optimizer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the state of torch's scheduler."""
+        return copy.deepcopy(self.scheduler.state_dict())
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Take over a state, and set the LRs that it was saved with."""
+        self.scheduler.load_state_dict(copy.deepcopy(state_dict))
+        for group, lr in zip(self.optimizer.param_groups, state_dict["_last_lr"], strict=True):
+            write_lr(group, float(lr))
+
+
+def write_lr(group: dict[str, Any], lr: float) -> None:
+    """Set a parameter group's LR; a tensor is written in place, since compiled steps hold on to it."""
+    if isinstance(group["lr"], torch.Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
+
+
+def read_number(field: str, value: Any) -> float:
+    """A number (also a 0-d tensor or NumPy scalar) as a float; NaN, infinities pass.
+
+    Raises:
+        BadInput: it is no number.
+    """
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value)
+    except OverflowError:  # an int beyond the range of floats
+        return math.inf
+    except (TypeError, ValueError, RuntimeError):
+        raise BadInput(field, value, "one number") from None
+
+
+def read_range(
+    field: str, value: Any, low: float, high: float = math.inf, *, open_ends: bool = False
+) -> float:
+    """A number from ``low`` to ``high`` (both included, unless ``open_ends``).
+
+    Raises:
+        BadInput: it is no number, NaN, or outside.
+    """
+    number = read_number(field, value)
+    if low < number < high or (not open_ends and low <= number <= high):
+        return number
+    span = f"above {low:g}" if open_ends else f"{low:g} or more"
+    if high < math.inf:
+        span = f"above {low:g} and below {high:g}" if open_ends else f"from {low:g} to {high:g}"
+    raise BadInput(field, value, f"a number {span}")
+
+
+def read_whole(field: str, value: Any, least: int) -> int:
+    """A whole number of at least ``least`` (floats such as 10.0 pass, since some engines make them).
+
+    Raises:
+        BadInput: it is something else.
+    """
+    try:
+        whole = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+    except TypeError:
+        whole = least - 1
+    if isinstance(value, bool) or whole < least:
+        raise BadInput(field, value, f"a whole number of {least} or more")
+    return whole
+
+
+def read_flag(field: str, value: Any) -> bool:
+    """True or False (0 and 1 pass; text such as "false" does not, since it would count as true).
+
+    Raises:
+        BadInput: it is something else.
+    """
+    if isinstance(value, (str, bytes)) or value not in (True, False):
+        raise BadInput(field, value, "true or false")
+    return bool(value)
+
+
+def read_choice(field: str, value: Any, choices: tuple[str, ...]) -> str:
+    """One of a few words.
+
+    Raises:
+        BadInput: it is another word, or none.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise BadInput(field, value, " or ".join(choices))
+    return value
+
+
+def read_per_group(field: str, value: Any, count: int) -> list[float]:
+    """One LR for each parameter group, from one number or a list of ``count`` of them.
+
+    Raises:
+        BadInput: it is neither, or one of them is NaN or negative.
+    """
+    if not isinstance(value, (list, tuple)):
+        return [read_range(field, value, 0)] * count
+    if len(value) != count:
+        raise BadInput(field, value, f"{count} numbers, one for each parameter group (it has {len(value)})")
+    return [read_range(field, lr, 0) for lr in value]
+
+
+def present(config: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The part of a config that has the given names and is set (None means not set)."""
+    return {name: config[name] for name in names if config.get(name) is not None}
+
+
+def group_lrs(optimizer: Optimizer) -> list[float]:
+    """The current LR of every parameter group, as floats."""
+    return [float(group["lr"]) for group in optimizer.param_groups]

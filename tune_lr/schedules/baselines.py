@@ -1,0 +1,191 @@
+"""The usual schedules, as settings of torch's own classes.
+
+Where a schedule depends on the length of the run, its knobs are relative to that length, so that the same
+values mean the same for runs of 10 and of 1000 epochs. Each is built by ``from_config(config, optimizer,
+total_steps)``; a knob that the config lacks has the default named below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch.optim import Optimizer
+from torch.optim import lr_scheduler as torch_schedulers
+
+from tune_lr.errors import BadInput
+from tune_lr.schedules.base import Needs, TorchSchedule, group_lrs, present, read_range, read_whole
+
+
+class Constant(TorchSchedule):
+    """The LR stays as it is. No knobs."""
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> Constant:
+        """Built from nothing."""
+        return cls(optimizer, lambda opt: torch_schedulers.ConstantLR(opt, factor=1.0, total_iters=0))
+
+
+class Linear(TorchSchedule):
+    """A straight line from the LR to ``end_factor`` (0 to 1, default 0) times the LR at the end."""
+
+    knobs: ClassVar[tuple[str, ...]] = ("end_factor",)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> Linear:
+        """Built for a run of ``total_steps``.
+
+        Raises:
+            BadInput: the length of the run is not known, or a knob is out of range.
+        """
+        steps = known_length("linear", total_steps)
+        end = read_range("end_factor", present(config, cls.knobs).get("end_factor", 0.0), 0, 1)
+        return cls(
+            optimizer,
+            lambda opt: torch_schedulers.LinearLR(opt, start_factor=1.0, end_factor=end, total_iters=steps),
+        )
+
+
+class Cosine(TorchSchedule):
+    """Half a cosine from the LR down to ``min_lr``.
+
+    ``min_lr`` is an LR, at most the initial one; default ``min_lr_ratio`` (0 to 1, default 0) times the
+    smallest initial LR of all parameter groups.
+    """
+
+    knobs: ClassVar[tuple[str, ...]] = ("min_lr", "min_lr_ratio")
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> Cosine:
+        """Built for a run of ``total_steps``.
+
+        Raises:
+            BadInput: the length of the run is not known, or a knob is out of range.
+        """
+        steps = known_length("cosine", total_steps)
+        floor = lower_bound(config, optimizer)
+        return cls(optimizer, lambda opt: torch_schedulers.CosineAnnealingLR(opt, T_max=steps, eta_min=floor))
+
+
+class StepDecay(TorchSchedule):
+    """``drops`` (0 or more, default 2) evenly spaced drops of the LR to ``gamma`` (above 0, at most 1,
+    default 0.1) times what it was. With 2 drops they come after a third and after two thirds of the run.
+    """
+
+    knobs: ClassVar[tuple[str, ...]] = ("gamma", "drops")
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> StepDecay:
+        """Built for a run of ``total_steps``.
+
+        Raises:
+            BadInput: the length of the run is not known, or a knob is out of range.
+        """
+        steps = known_length("step", total_steps)
+        settings = present(config, cls.knobs)
+        gamma = positive_part("gamma", settings.get("gamma", 0.1))
+        drops = read_whole("drops", settings.get("drops", 2), 0)
+        at = [max(1, round(steps * drop / (drops + 1))) for drop in range(1, drops + 1)]
+        return cls(optimizer, lambda opt: torch_schedulers.MultiStepLR(opt, milestones=at, gamma=gamma))
+
+
+class Exponential(TorchSchedule):
+    """The same factor every step, such that the LR ends at ``final_factor`` (above 0, at most 1, default
+    0.01) times the initial one.
+    """
+
+    knobs: ClassVar[tuple[str, ...]] = ("final_factor",)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> Exponential:
+        """Built for a run of ``total_steps``.
+
+        Raises:
+            BadInput: the length of the run is not known, or a knob is out of range.
+        """
+        steps = known_length("exponential", total_steps)
+        final = positive_part("final_factor", present(config, cls.knobs).get("final_factor", 0.01))
+        return cls(optimizer, lambda opt: torch_schedulers.ExponentialLR(opt, gamma=final ** (1 / steps)))
+
+
+class Plateau(TorchSchedule):
+    """Cuts the LR by ``factor`` after more than ``patience`` steps in a row without a better loss.
+
+    Knobs: ``factor`` (above 0, below 1, default 0.1), ``patience`` (steps, default 10), ``threshold`` (by
+    what part of the best loss another must be lower to be better, default 1e-4), and ``min_lr`` or
+    ``min_lr_ratio`` as for ``Cosine``.
+    """
+
+    needs: ClassVar[Needs] = "loss"
+    knobs: ClassVar[tuple[str, ...]] = ("factor", "patience", "threshold", "min_lr", "min_lr_ratio")
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> Plateau:
+        """Built without regard to the length of the run.
+
+        Raises:
+            BadInput: a knob is out of range.
+        """
+        settings = present(config, cls.knobs)
+        factor = read_range("factor", settings.get("factor", 0.1), 0, 1, open_ends=True)
+        patience = read_whole("patience", settings.get("patience", 10), 0)
+        threshold = read_range("threshold", settings.get("threshold", 1e-4), 0, 1)
+        floor = lower_bound(config, optimizer)
+        return cls(
+            optimizer,
+            lambda opt: torch_schedulers.ReduceLROnPlateau(
+                opt, "min", factor=factor, patience=patience, threshold=threshold, min_lr=floor
+            ),
+        )
+
+
+def known_length(name: str, total_steps: int | None) -> int:
+    """The length of the run in steps.
+
+    Raises:
+        BadInput: it is not known, or not positive.
+    """
+    if total_steps is None:
+        expected = f"the number of epochs, which schedule '{name}' depends on (or config key 'max_epochs')"
+        raise BadInput("total_epochs", total_steps, expected)
+    return read_whole("total_steps", total_steps, 1)
+
+
+def lower_bound(config: Mapping[str, Any], optimizer: Optimizer) -> float:
+    """``min_lr`` of a config, else ``min_lr_ratio`` times the smallest LR, else 0.
+
+    Raises:
+        BadInput: it is negative, or above the LR of a parameter group.
+    """
+    smallest = min(group_lrs(optimizer))
+    settings = present(config, ("min_lr", "min_lr_ratio"))
+    if "min_lr" not in settings:
+        return smallest * read_range("min_lr_ratio", settings.get("min_lr_ratio", 0.0), 0, 1)
+    floor = read_range("min_lr", settings["min_lr"], 0)
+    if floor > smallest:
+        raise BadInput("min_lr", floor, f"at most the smallest LR of the optimizer, which is {smallest:g}")
+    return floor
+
+
+def positive_part(field: str, value: Any) -> float:
+    """A number above 0 and at most 1.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    number = read_range(field, value, 0, 1)
+    if number == 0.0:
+        raise BadInput(field, value, "a number above 0 and at most 1")
+    return number
