@@ -65,6 +65,12 @@ class Searcher(ABC):
     def done(self, trial_id: str, status: Status) -> None:
         """A trial ended for good."""
 
+    def replay(self, suggestion: Suggestion) -> None:
+        """Make a journaled proposal again, after a kill. By the first law ``ask`` does; a searcher for which
+        the law does not hold takes over what was proposed then.
+        """
+        self.ask()
+
     def _suggest(self, values: dict[str, Any], **why: Any) -> Suggestion:
         """Number and wrap a proposal; called once for each that is handed out."""
         suggestion = Suggestion(f"{self._asked:04d}", values, self.space.config(values), why)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from tune_lr.errors import BadInput
 from tune_lr.journal import Decision, Status
+from tune_lr.searchers.base import Searcher
 
 
 class TrialScheduler(ABC):
@@ -22,6 +23,8 @@ class TrialScheduler(ABC):
 
     #: Whether ``decide`` may answer PAUSE, so that trainers must save checkpoints.
     pauses: ClassVar[bool] = False
+    #: A rule that proposes configurations as well (population-based training) brings its own searcher.
+    searcher: Searcher | None = None
 
     def __init__(self, *, max_epochs: int, seed: int = 0) -> None:
         self.max_epochs, self.seed = max_epochs, seed

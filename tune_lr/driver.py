@@ -1,0 +1,264 @@
+"""The part of an experiment that decides, alive only while a job runs. Engines ask it and nothing else.
+
+It holds the searcher and the trial scheduler and writes the journal. After a kill a fresh driver feeds the
+journal to a fresh searcher and a fresh trial scheduler and stands where the killed one stood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tune_lr.errors import JobFailed, TuneLRError
+from tune_lr.job import Job
+from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report
+from tune_lr.objective import WORST_LOSS
+from tune_lr.record import Record, TrialRecord
+from tune_lr.searchers.base import WAIT, Searcher, Suggestion, Wait
+from tune_lr.stopping.base import TrialScheduler
+from tune_lr.trials.folder import TrialFolder
+from tune_lr.trials.run import Leg, Outcome
+
+#: Called after every event with the event and the record it led to.
+Listener = Callable[[Mapping[str, Any], Record], None]
+
+#: So many trials that fail before any has reported, and the job ends: the trainer is broken.
+_HOPELESS = 3
+
+
+class Driver:
+    """Hands out legs, hears reports, decides, and writes it all down.
+
+    Single-threaded: an engine calls it from one thread.
+
+    Args:
+        job: what was asked.
+        journal: where it is written.
+        folder: the experiment's folder; None keeps everything in memory.
+        searcher, scheduler: fresh ones; the journal is replayed into them here.
+        listeners: hear of every event.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        journal: Journal,
+        folder: Path | None,
+        searcher: Searcher,
+        scheduler: TrialScheduler,
+        listeners: tuple[Listener, ...] = (),
+    ) -> None:
+        self.job, self.journal, self.folder = job, journal, folder
+        self.searcher, self.scheduler, self.listeners = searcher, scheduler, listeners
+        self.objective, self.limits = job.objective, job.limits
+        self.record = Record()
+        #: Why the job cannot go on, if so.
+        self.failure: TuneLRError | None = None
+        self._running: set[str] = set()
+        self._dropped: set[str] = set()
+        for event in journal.read():
+            self._replay(event)
+        self._write("session", changes={})
+        self._take_in_reports()
+        self._unfinished = [trial.trial_id for trial in self.record.trials.values() if trial.unfinished]
+
+    # What engines call ------------------------------------------------------------------------------
+
+    def next(self) -> Leg | Wait | None:
+        """What a free worker should do; ``WAIT``: nothing now; None: nothing ever again."""
+        if self.failure or self._spent():
+            return None
+        if self._unfinished:
+            return self._go_on(self._unfinished.pop(0), by="driver")
+        promoted = self.scheduler.resume()
+        if promoted is not None:
+            return self._go_on(promoted, by="rule")
+        suggestion = self.searcher.ask() if len(self.record.trials) < self.job.trials else None
+        if isinstance(suggestion, Suggestion):
+            return self._start(suggestion)
+        may_come = suggestion is WAIT or self.scheduler.pauses
+        return WAIT if self._running and may_come else None
+
+    def report(self, trial_id: str, report: Report) -> Decision:
+        """Take in a report and decide; a repeated one changes nothing."""
+        trial = self.record.trials[trial_id]
+        if report.epoch <= trial.epochs:
+            return _decision_of(trial)
+        loss = self.objective.read(report.metrics)
+        decision, why = self._judge(trial, report.epoch, loss)
+        change: dict[str, Any] = {"why": why} if why else {}
+        if decision == STOP:
+            change["status"] = "diverged" if loss is None else "stopped"
+        elif decision == PAUSE:
+            change["status"] = "paused"
+        elif report.epoch >= self.job.max_epochs:
+            change["status"] = "completed"
+        self._write("report", trial_id=trial_id, **report.to_json(), decision=decision, **change)
+        if trial.ended:
+            self._tell_done(trial)
+        return decision
+
+    def finish(self, trial_id: str, outcome: Outcome) -> None:
+        """A leg's worker is free again."""
+        self._running.discard(trial_id)
+        trial = self.record.trials[trial_id]
+        if not trial.ended and outcome.status != "ended":
+            self._write("end", trial_id=trial_id, status=outcome.status, error=outcome.error)
+            self._tell_done(trial)
+        if outcome.status == "failed":
+            self._consider_failure(trial_id, outcome)
+        self.drop_checkpoints()
+
+    @property
+    def running(self) -> frozenset[str]:
+        """The trials that a worker is busy with."""
+        return frozenset(self._running)
+
+    # Beginning and end ------------------------------------------------------------------------------
+
+    def close(self, status: str) -> None:
+        """Note that what still runs was cut off, and that this session ends."""
+        for trial in self.record.with_status("running"):
+            self._write("pause", trial_id=trial.trial_id, why="interrupted")
+        self._running.clear()
+        self._dropped.clear()  # a worker may have written once more after it was told to stop
+        self.drop_checkpoints()
+        self._write("close", status=status)
+
+    def _replay(self, event: Mapping[str, Any]) -> None:
+        """Bring searcher and scheduler to where they stood after this event; what is written wins."""
+        trial_id = event.get("trial_id", "")
+        trial = self.record.trials.get(trial_id)
+        kind = event["event"]
+        if kind == "ask":
+            self.searcher.replay(
+                Suggestion(trial_id, event["values"], event["config"], event["why"])
+            )
+            self.scheduler.started(trial_id, event["config"])
+        elif kind == "resume" and event["by"] == "rule":
+            self.scheduler.resume()
+        elif kind == "report" and trial is not None:
+            report = Report.from_json(event)
+            self._judge(trial, report.epoch, self.objective.read(report.metrics))
+        self.record.apply(event)
+        if trial is not None and trial.ended and kind in ("report", "end"):
+            self._tell_done(trial)
+
+    def _take_in_reports(self) -> None:
+        """Reports that a trial wrote down and a killed driver never heard of."""
+        for trial in list(self.record.trials.values()):
+            if self.folder is None or not trial.unfinished:
+                continue
+            self._running.add(trial.trial_id)  # as it was when it reported
+            for report in TrialFolder(self.trial_folder(trial.trial_id)).reports():
+                if report.epoch > trial.epochs and trial.unfinished:
+                    self.report(trial.trial_id, report)
+            self._running.discard(trial.trial_id)
+
+    # Deciding ---------------------------------------------------------------------------------------
+
+    def _judge(self, trial: TrialRecord, epoch: int, loss: float | None) -> tuple[Decision, str | None]:
+        """Tell first, then decide."""
+        if loss is None:
+            self.searcher.tell(trial.trial_id, epoch, WORST_LOSS)
+            return STOP, f"{self.objective.metric} is no finite number"
+        score = self.objective.score([*trial.losses(self.objective), loss])
+        self.searcher.tell(trial.trial_id, epoch, score)
+        decision = self.scheduler.decide(trial.trial_id, epoch, score)
+        if epoch >= self.job.max_epochs:
+            return CONTINUE, None
+        if decision == CONTINUE and self._spent():
+            return PAUSE, "budget"
+        return decision, None if decision == CONTINUE else self.job.trial_scheduler
+
+    def _spent(self) -> bool:
+        """Whether the budget has no epoch left beside those that are being trained.
+
+        Asked for a new leg and at a report alike: there one epoch is to be added, here one just was.
+        """
+        under_way = self.record.epochs + len(self._running)
+        if self.limits.epochs is not None and under_way + 1 > self.limits.epochs:
+            return True
+        return self.limits.seconds is not None and self.seconds >= self.limits.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds that all sessions have taken, this one up to now."""
+        began = self.record.began
+        return self.record.past_seconds + (time.time() - began if began is not None else 0.0)
+
+    # Legs -------------------------------------------------------------------------------------------
+
+    def _start(self, suggestion: Suggestion) -> Leg:
+        self._write(
+            "ask",
+            trial_id=suggestion.trial_id,
+            values=suggestion.values,
+            config=suggestion.config,
+            why=suggestion.why,
+        )
+        self.scheduler.started(suggestion.trial_id, suggestion.config)
+        return self._leg(suggestion.trial_id)
+
+    def _go_on(self, trial_id: str, by: str) -> Leg:
+        self._write("resume", trial_id=trial_id, by=by)
+        return self._leg(trial_id)
+
+    def _leg(self, trial_id: str) -> Leg:
+        self._running.add(trial_id)
+        digest = hashlib.sha256(f"{self.job.seed}/{trial_id}".encode()).digest()
+        return Leg(
+            trial_id=trial_id,
+            config=self.record.trials[trial_id].config,
+            seed=int.from_bytes(digest[:4], "big") >> 1,
+            max_epochs=self.job.max_epochs,
+            metric=self.job.metric,
+            folder=str(self.trial_folder(trial_id)) if self.folder else None,
+            device=self.job.device,
+            cpus=self.job.cpus_per_trial,
+            must_save=self.scheduler.pauses,
+        )
+
+    def trial_folder(self, trial_id: str) -> Path:
+        return (self.folder or Path()) / "trials" / trial_id
+
+    # Keeping house ----------------------------------------------------------------------------------
+
+    def drop_checkpoints(self) -> None:
+        """Delete the checkpoints of finished trials that are not among the best (disks fill)."""
+        keep = self.job.checkpoints_kept
+        if self.folder is None or keep is None:
+            return
+        kept = {trial.trial_id for trial in self.record.ranked(self.objective)[:keep]}
+        for trial in self.record.trials.values():
+            if trial.ended and trial.trial_id not in kept | self._running | self._dropped:
+                TrialFolder(self.trial_folder(trial.trial_id)).drop_checkpoints()
+                self._dropped.add(trial.trial_id)
+
+    def _tell_done(self, trial: TrialRecord) -> None:
+        self.searcher.done(trial.trial_id, trial.status)
+        self.scheduler.done(trial.trial_id, trial.status)
+
+    def _consider_failure(self, trial_id: str, outcome: Outcome) -> None:
+        """End the job where going on cannot help."""
+        failed = self.record.with_status("failed")
+        hopeless = len(failed) >= _HOPELESS and not self.record.epochs
+        if outcome.fatal or hopeless:
+            count = "every trial" if hopeless else f"trial {trial_id}"
+            self.failure = JobFailed(f"{count} failed, so the job ends: {outcome.error}")
+
+    def _write(self, event: str, **what: Any) -> None:
+        whole = {"event": event, "time": round(time.time(), 3), **what}
+        self.journal.append(whole)
+        self.record.apply(whole)
+        for listener in self.listeners:
+            listener(whole, self.record)
+
+
+def _decision_of(trial: TrialRecord) -> Decision:
+    if trial.status in ("stopped", "diverged"):
+        return STOP
+    return PAUSE if trial.status == "paused" else CONTINUE

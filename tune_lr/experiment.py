@@ -1,0 +1,290 @@
+"""One tuning job and its results, on disk or in memory."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune_lr import registry
+from tune_lr.driver import Driver, Listener
+from tune_lr.errors import BadInput, UnknownName
+from tune_lr.job import Job
+from tune_lr.journal import Journal, write_json
+from tune_lr.mirror import Mirror, is_uri
+from tune_lr.objective import Objective
+from tune_lr.record import Record
+from tune_lr.space import SearchSpace
+from tune_lr.tables import reports_table, trials_table, write_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What a resumed experiment may be asked anew; everything else would make it another experiment.
+CHANGEABLE = frozenset(
+    {"trials", "budget", "workers", "keep_checkpoints", "device", "address", "engine", "trainer"}
+    | {"cpus_per_trial", "gpus_per_trial"}
+)
+_VERSIONS = ("tune-lr", "torch", "numpy", "syne-tune", "ray")
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best trial so far: its value (in the metric's own direction), configuration and epochs."""
+
+    trial_id: str
+    value: float
+    config: dict[str, Any]
+    epochs: int
+    status: str
+
+
+class Experiment:
+    """An experiment's folder, or one in memory. Made by ``open``; read at any time, also while it runs."""
+
+    def __init__(self, job: Job, path: Path | None, mirror: Mirror | None = None) -> None:
+        self.job, self.path, self._mirror = job, path, mirror
+        self.journal = Journal(path / "journal.jsonl" if path else None)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] | None, job: Job | None = None) -> Experiment:
+        """Open the experiment in a folder or at an fsspec URI; with a job, make it where there is none.
+
+        ``open(None, job)`` lives in memory. With a job, an experiment that is there already is opened if
+        it is the same job, but for what may be changed (``trials``, ``budget``, ``workers``, ...).
+
+        Raises:
+            BadInput: there is no experiment, the path is a file or something else's folder, or the
+                experiment there is another job's.
+        """
+        if path is None:
+            if job is None:
+                raise BadInput("experiment", None, "a folder, or a job to run in memory")
+            return cls(job, None)
+        mirror = Mirror(str(path)) if is_uri(path) else None
+        if mirror:
+            mirror.pull()
+        folder = mirror.local if mirror else Path(path).expanduser()
+        found = _read_job(folder)
+        if found is None:
+            if job is None:
+                raise BadInput("experiment", str(path), "the folder of an experiment (it holds experiment.json)")
+            _require_free(folder, str(path))
+            return cls._create(job, folder, mirror)
+        if job is not None:
+            _require_same(found, job, str(path))
+        experiment = cls(found, folder, mirror)
+        if job is not None:
+            experiment.change({name: getattr(job, name) for name in CHANGEABLE})
+        return experiment
+
+    @classmethod
+    def _create(cls, job: Job, folder: Path, mirror: Mirror | None) -> Experiment:
+        folder.mkdir(parents=True, exist_ok=True)
+        experiment = cls(job, folder, mirror)
+        experiment._describe("created")
+        return experiment
+
+    def change(self, changes: Mapping[str, Any]) -> None:
+        """Ask something else of this experiment from its next session on.
+
+        Raises:
+            BadInput: a change would make it another experiment.
+        """
+        for name in changes:
+            if name not in CHANGEABLE:
+                raise BadInput(name, changes[name], f"a change to one of: {', '.join(sorted(CHANGEABLE))}")
+        job = self.job.changed(changes)
+        if job != self.job:
+            self.job = job
+            if self.path:
+                self._describe(self.record().status)
+
+    # Running ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def drive(self, listeners: tuple[Listener, ...] = ()) -> Iterator[Driver]:
+        """A driver for an engine to run, this process being the experiment's only one.
+
+        At the end, however it comes, the tables are written and nothing that was reported is lost.
+
+        Raises:
+            BadInput: another process runs the experiment, or an option is not the searcher's or trial
+                scheduler's.
+        """
+        with ExitStack() as stack:
+            if self.path:
+                stack.enter_context(_lock(self.path))
+            if self._mirror:
+                stack.enter_context(self._mirror.following())
+            scheduler = _make(self._scheduler_class(), self.job, "trial_scheduler")
+            searcher = scheduler.searcher or _make(
+                registry.load("searchers", self.job.searcher), self.job, "searcher", space=self.space
+            )
+            driver = Driver(self.job, self.journal, self.path, searcher, scheduler, listeners)
+            self._describe("running")
+            status = "failed"
+            try:
+                yield driver
+                status = "failed" if driver.failure else "finished"
+            except KeyboardInterrupt:
+                status = "interrupted"
+                raise
+            finally:
+                driver.close(status)
+                self.journal.close()
+                self._write_tables(driver.record)
+                self._describe(status)
+
+    def _scheduler_class(self) -> Any:
+        """A trial scheduler of ours, or one that this engine brings (``native_schedulers``)."""
+        name, native = self.job.trial_scheduler, f"{self.job.engine}/{self.job.trial_scheduler}"
+        if native in registry.PARTS["native_schedulers"]:
+            return registry.load("native_schedulers", native)
+        ours = registry.names("trial_schedulers")
+        if name not in ours:
+            brought = [key.split("/") for key in registry.PARTS["native_schedulers"]]
+            theirs = [scheduler for engine, scheduler in brought if engine == self.job.engine]
+            raise UnknownName(f"trial scheduler on engine {self.job.engine}", name, [*ours, *theirs])
+        return registry.load("trial_schedulers", name)
+
+    # Results ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def space(self) -> SearchSpace:
+        return self.job.search_space
+
+    @property
+    def objective(self) -> Objective:
+        return self.job.objective
+
+    def record(self) -> Record:
+        """The state of the experiment as the journal has it now."""
+        return Record.of(self.journal.read())
+
+    @property
+    def best(self) -> Best | None:
+        """The best trial, or None where none has a finite value."""
+        ranked = self.record().ranked(self.objective)
+        if not ranked:
+            return None
+        first = ranked[0]
+        value = self.objective.value(self.objective.score(first.losses(self.objective)))
+        return Best(first.trial_id, value, dict(first.config), first.epochs, first.status)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a report, as in ``reports.parquet``."""
+        return reports_table(self.record())
+
+    def trials(self) -> pd.DataFrame:
+        """One row a trial, as in ``trials.parquet``."""
+        return trials_table(self.record(), self.objective)
+
+    def plot(self) -> Any:
+        """A matplotlib figure: loss curves, LR curves, and the best so far against epochs spent."""
+        from tune_lr.views.plot import figure
+
+        return figure(self)
+
+    def __repr__(self) -> str:
+        record = self.record()
+        where = str(self.path) if self.path else "in memory"
+        return f"<Experiment {where}: {record.status}, {len(record.trials)} trials, {record.epochs} epochs>"
+
+    # Files ------------------------------------------------------------------------------------------
+
+    def _write_tables(self, record: Record) -> None:
+        if self.path:
+            write_parquet(reports_table(record), self.path / "reports.parquet")
+            write_parquet(trials_table(record, self.objective), self.path / "trials.parquet")
+
+    def _describe(self, status: str) -> None:
+        if self.path is None:
+            return
+        file = self.path / "experiment.json"
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        before = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        ended = status in ("finished", "failed", "interrupted")
+        write_json(
+            file,
+            {
+                "format": 1,
+                "status": status,
+                "start": before.get("start", now),
+                "end": now if ended else None,
+                "job": self.job.model_dump(),
+                "versions": {"python": platform.python_version(), **_versions()},
+            },
+        )
+
+
+def _make(part: Any, job: Job, kind: str, **more: Any) -> Any:
+    """Build a searcher or trial scheduler with the job's options for it."""
+    options = getattr(job, f"{kind}_options")
+    known = inspect.signature(part.__init__ if isinstance(part, type) else part).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        for name in options:
+            if name not in known:
+                raise UnknownName(f"option of {kind} {getattr(job, kind)}", name, set(known) - {"self", "space"})
+    return part(**{"seed": job.seed, "max_epochs": job.max_epochs, **more, **options})
+
+
+def _read_job(folder: Path) -> Job | None:
+    file = folder / "experiment.json"
+    if not file.is_file():
+        return None
+    try:
+        return Job.make(json.loads(file.read_text("utf-8"))["job"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BadInput(str(file), str(error), "what tune-lr wrote there") from error
+
+
+def _require_free(folder: Path, name: str) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise BadInput("out", name, "a folder (a file of that name is there)")
+    for parent in folder.parents:
+        if parent.exists() and not parent.is_dir():
+            raise BadInput("out", name, f"a folder ({parent} is a file)")
+    if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
+        raise BadInput("out", name, "a new or empty folder (this one holds other files)")
+
+
+def _require_same(found: Job, asked: Job, name: str) -> None:
+    for field in Job.model_fields:
+        before, now = getattr(found, field), getattr(asked, field)
+        if field not in CHANGEABLE and before != now:
+            raise BadInput("out", name, f"another folder: the experiment there has {field} {before!r}, not {now!r}")
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInput("experiment", str(folder), "one that no other process is running now") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _VERSIONS:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,138 @@
+"""What was asked: one tuning job, as a value that people can write down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tune_lr.errors import BadInput, UnknownName
+from tune_lr.objective import Objective
+from tune_lr.space import SearchSpace
+
+_BUDGET = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(epochs?|s|m|h)\s*")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a job may spend; None where there is no limit. Both count what earlier sessions spent."""
+
+    epochs: int | None = None
+    seconds: float | None = None
+
+
+class Job(BaseModel):
+    """One tuning job. The names are those of ``tune-lr run``'s options and of an experiment file's keys.
+
+    ``trials`` is how many configurations are tried at most; ``budget`` (``500epochs``, ``600s``, ``10m``,
+    ``2h``) ends the job earlier, and what was running then stays ``paused``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trainer: str
+    space: dict[str, Any]
+    engine: str = "inline"
+    searcher: str = "random"
+    trial_scheduler: str = "asha"
+    trials: int = Field(20, ge=1)
+    max_epochs: int = Field(27, ge=1)
+    workers: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+    metric: str = "val_loss"
+    mode: Literal["min", "max"] = "min"
+    scope: str = "best"
+    budget: str | None = None
+    device: str = "auto"
+    cpus_per_trial: int = Field(1, ge=1)
+    gpus_per_trial: float = Field(0, ge=0)
+    keep_checkpoints: Literal["best", "all"] | int = "best"
+    address: str | None = None
+    searcher_options: dict[str, Any] = Field(default_factory=dict)
+    trial_scheduler_options: dict[str, Any] = Field(default_factory=dict)
+    task: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("budget")
+    @classmethod
+    def _budget_is_readable(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_budget(text)
+        return text
+
+    @field_validator("keep_checkpoints")
+    @classmethod
+    def _keeps_none_or_more(cls, keep: Literal["best", "all"] | int) -> Literal["best", "all"] | int:
+        if isinstance(keep, int) and keep < 0:
+            raise ValueError("best, all, or how many to keep")
+        return keep
+
+    @classmethod
+    def make(cls, asked: Mapping[str, Any]) -> Job:
+        """A job from what a person wrote.
+
+        Raises:
+            BadInput: a field is unknown or its value unusable; the message names it.
+        """
+        try:
+            job = cls(**asked)
+        except ValidationError as error:
+            raise _readable(error, cls) from None
+        _ = job.objective, job.search_space  # both check themselves
+        return job
+
+    def changed(self, changes: Mapping[str, Any]) -> Job:
+        """This job with some fields replaced, checked anew."""
+        return Job.make({**self.model_dump(), **changes})
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(self.metric, self.mode, self.scope)
+
+    @property
+    def search_space(self) -> SearchSpace:
+        return SearchSpace.from_dict(self.space)
+
+    @property
+    def limits(self) -> Budget:
+        return parse_budget(self.budget) if self.budget else Budget()
+
+    @property
+    def checkpoints_kept(self) -> int | None:
+        """How many finished trials keep their checkpoint; None: all."""
+        return {"best": 1, "all": None}.get(self.keep_checkpoints, self.keep_checkpoints)  # type: ignore[call-overload,no-any-return]
+
+
+def parse_budget(text: str) -> Budget:
+    """``500epochs`` or a time: ``600s``, ``10m``, ``2h``.
+
+    Raises:
+        BadInput: it is neither, or nothing.
+    """
+    match = _BUDGET.fullmatch(text)
+    amount = float(match[1]) if match else 0.0
+    if match is None or amount <= 0:
+        raise BadInput("budget", text, "a positive number of epochs or a time, as 500epochs, 600s, 10m or 2h")
+    if match[2].startswith("epoch"):
+        if amount != int(amount):
+            raise BadInput("budget", text, "a whole number of epochs")
+        return Budget(epochs=int(amount))
+    return Budget(seconds=amount * _SECONDS[match[2]])
+
+
+def _readable(error: ValidationError, model: type[BaseModel]) -> BadInput:
+    """The first thing that pydantic found wrong, in the words of this family of errors."""
+    first = error.errors()[0]
+    field = str(first["loc"][0]) if first["loc"] else "job"
+    if first["type"] == "extra_forbidden":
+        return UnknownName("job field", field, model.model_fields)
+    if first["type"] == "missing":
+        return BadInput(field, None, "a value; it is required")
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, BadInput):
+        return cause
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return BadInput(field, first["input"], expected)

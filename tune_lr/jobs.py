@@ -1,0 +1,105 @@
+"""What runs engines: ``tune`` and ``resume``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tune_lr import registry
+from tune_lr.driver import Listener
+from tune_lr.errors import BadInput
+from tune_lr.experiment import Experiment
+from tune_lr.job import Job
+from tune_lr.space import SearchSpace
+from tune_lr.spacefile import load_space
+from tune_lr.trials.trainer import Train, Trainer
+
+Space = SearchSpace | str | os.PathLike[str] | Mapping[str, Any]
+
+
+def tune(
+    train: Train | str,
+    space: Space,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    listeners: tuple[Listener, ...] = (),
+    **asked: Any,
+) -> Experiment:
+    """Run one tuning job and return its experiment; the same call again goes on where it was cut off.
+
+    Args:
+        train: ``train(config, trial)``, or where it is: ``path/to/file.py[:function]``.
+        space: a ``SearchSpace``, the name of a shipped one, a path, or the content of a space file.
+        out: the experiment's own folder or fsspec URI; None makes one under ``runs/``.
+        listeners: called after every event with the event and the record.
+        asked: the fields of ``Job``: ``engine``, ``searcher``, ``trial_scheduler``, ``trials``,
+            ``max_epochs``, ``workers``, ``seed``, ``metric``, ``mode``, ``scope``, ``budget``, ...
+
+    Raises:
+        BadInput: something asked for is not usable; the message says what would be right.
+        JobFailed: the trials failed in a way that going on cannot mend.
+        KeyboardInterrupt: after Ctrl-C, with everything kept.
+    """
+    trainer = Trainer.from_text(train) if isinstance(train, str) else Trainer.from_callable(train)
+    job = Job.make({**asked, "trainer": str(trainer), "space": _space(space).to_dict()})
+    experiment = Experiment.open(out if out is not None else new_folder(trainer), job)
+    return run(experiment, trainer, listeners)
+
+
+def resume(
+    path: str | os.PathLike[str],
+    train: Train | str | None = None,
+    *,
+    listeners: tuple[Listener, ...] = (),
+    **changes: Any,
+) -> Experiment:
+    """Go on with an experiment that was killed or interrupted, or extend a finished one.
+
+    Args:
+        path: its folder or fsspec URI.
+        train: needed only where the experiment was started with a function that has no file.
+        changes: what is asked anew, as ``trials=80`` or ``budget="900epochs"``.
+
+    Raises:
+        BadInput: as ``tune``.
+    """
+    experiment = Experiment.open(path)
+    if train is None:
+        train = experiment.job.trainer
+        if train.startswith("<"):
+            raise BadInput("trainer", train, "the training function again: it has no file to load it from")
+    trainer = Trainer.from_text(train) if isinstance(train, str) else Trainer.from_callable(train)
+    experiment.change({**changes, "trainer": str(trainer)})
+    return run(experiment, trainer, listeners)
+
+
+def run(experiment: Experiment, trainer: Trainer, listeners: tuple[Listener, ...] = ()) -> Experiment:
+    """Run an opened experiment's job to its end."""
+    engine = registry.load("engines", experiment.job.engine)()
+    with experiment.drive(listeners) as driver:
+        engine.run(driver, trainer)
+        if driver.failure:
+            raise driver.failure
+    return experiment
+
+
+def new_folder(trainer: Trainer) -> Path:
+    """``runs/<trainer>-<date>-<time>``, a name that is free."""
+    stem = Path(trainer.file).stem if trainer.file else trainer.function.strip("<>") or "train"
+    base = Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    candidate, number = base, 1
+    while candidate.exists():
+        number += 1
+        candidate = base.with_name(f"{base.name}-{number}")
+    return candidate
+
+
+def _space(space: Space) -> SearchSpace:
+    if isinstance(space, SearchSpace):
+        return space
+    if isinstance(space, Mapping):
+        return SearchSpace.from_dict(space)
+    return load_space(space)

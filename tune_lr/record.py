@@ -1,0 +1,127 @@
+"""What an experiment's journal comes to: a pure fold over its events.
+
+Events (every one has ``time``, seconds since 1970):
+
+======== =========================================================================================
+session  a driver begins: ``changes`` to the job
+ask      a new trial: ``trial_id values config why``
+resume   a paused or interrupted trial goes on: ``trial_id by`` (``rule`` or ``driver``)
+report   ``trial_id epoch seconds metrics decision``, and ``status why`` where the status changes
+end      a trial ended without a decision: ``trial_id status error``
+pause    a trial was cut off from outside: ``trial_id why``
+close    the driver ends: ``status``
+======== =========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tune_lr.journal import Report, Status
+from tune_lr.objective import Objective
+
+ENDED: frozenset[Status] = frozenset({"completed", "stopped", "failed", "diverged"})
+
+
+@dataclass
+class TrialRecord:
+    """All that the journal knows of one trial."""
+
+    trial_id: str
+    values: dict[str, Any]
+    config: dict[str, Any]
+    why: dict[str, Any]
+    status: Status = "running"
+    reports: list[Report] = field(default_factory=list)
+    #: Why the status is what it is: rung, budget, interrupted, ...
+    reason: str | None = None
+    error: str | None = None
+
+    @property
+    def epochs(self) -> int:
+        return self.reports[-1].epoch if self.reports else 0
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def unfinished(self) -> bool:
+        """Cut off by a kill, an interrupt or the budget, not by a rule: it goes on when the job does."""
+        return self.status == "running" or (
+            self.status == "paused" and self.reason in ("interrupted", "budget")
+        )
+
+    def losses(self, objective: Objective) -> list[float]:
+        """The finite losses reported so far, in order of epochs."""
+        read = (objective.loss(report.metrics.get(objective.metric)) for report in self.reports)
+        return [loss for loss in read if loss is not None]
+
+
+@dataclass
+class Record:
+    """The state of an experiment: its trials, and what they cost."""
+
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
+    #: Epochs trained, over all trials; an epoch trained again after a kill counts once.
+    epochs: int = 0
+    #: Wall-clock seconds of earlier sessions.
+    past_seconds: float = 0.0
+    #: When the newest session began and was last heard of.
+    began: float | None = None
+    seen: float | None = None
+    status: str = "created"
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]]) -> Record:
+        record = cls()
+        for event in events:
+            record.apply(event)
+        return record
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take in one event. An unknown kind is passed over: a newer version may have written it."""
+        kind = event["event"]
+        if kind == "session":
+            self.past_seconds = self.seconds
+            self.began = event["time"]
+            self.status = "running"
+        elif kind == "close":
+            self.status = event["status"]
+        elif kind == "ask":
+            trial = TrialRecord(event["trial_id"], event["values"], event["config"], event["why"])
+            self.trials[trial.trial_id] = trial
+        elif event.get("trial_id") in self.trials:
+            self._apply_to(self.trials[event["trial_id"]], event)
+        self.seen = event["time"]
+
+    def _apply_to(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "report":
+            trial.reports.append(Report.from_json(event))
+            self.epochs += 1
+            if "status" in event:
+                trial.status, trial.reason = event["status"], event.get("why")
+        elif kind == "resume":
+            trial.status, trial.reason = "running", None
+        elif kind == "pause":
+            trial.status, trial.reason = "paused", event["why"]
+        elif kind == "end":
+            trial.status, trial.error = event["status"], event.get("error")
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of all sessions, as far as the journal shows."""
+        if self.began is None or self.seen is None:
+            return self.past_seconds
+        return self.past_seconds + max(0.0, self.seen - self.began)
+
+    def with_status(self, *statuses: Status) -> list[TrialRecord]:
+        return [trial for trial in self.trials.values() if trial.status in statuses]
+
+    def ranked(self, objective: Objective) -> list[TrialRecord]:
+        """Trials with a finite value that did not diverge, best first (ties: asked first)."""
+        usable = [t for t in self.trials.values() if t.status != "diverged" and t.losses(objective)]
+        return sorted(usable, key=lambda trial: objective.score(trial.losses(objective)))

@@ -1,0 +1,94 @@
+"""An experiment's record as tables, and the Parquet files made of them. The same columns from every engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune_lr.objective import Objective
+from tune_lr.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REPORTS = {"trial_id": "string", "epoch": "int64", "seconds": "float64"}
+_TRIALS = {"trial_id": "string", "status": "string", "epochs": "int64", "best": "float64"}
+
+
+def reports_table(record: Record) -> pd.DataFrame:
+    """One row a report: ``trial_id epoch seconds``, the metrics under their names, ``config/<key>``."""
+    rows = (
+        {
+            "trial_id": trial.trial_id,
+            "epoch": report.epoch,
+            "seconds": report.seconds,
+            **report.metrics,
+            **_config(trial.config),
+        }
+        for trial in record.trials.values()
+        for report in trial.reports
+    )
+    return _frame(rows, _REPORTS)
+
+
+def trials_table(record: Record, objective: Objective) -> pd.DataFrame:
+    """One row a trial: ``trial_id status epochs best``, ``config/<key>``, ``error``.
+
+    ``best`` is the trial's value under the objective's scope, in the metric's own direction.
+    """
+    rows = (
+        {
+            "trial_id": trial.trial_id,
+            "status": trial.status,
+            "epochs": trial.epochs,
+            "best": objective.value(objective.score(losses)) if (losses := trial.losses(objective)) else None,
+            **_config(trial.config),
+            "error": trial.error,
+        }
+        for trial in record.trials.values()
+    )
+    frame = _frame(rows, _TRIALS)
+    frame["error"] = frame["error"].astype("string") if "error" in frame else None
+    return frame[[*(name for name in frame.columns if name != "error"), "error"]]
+
+
+def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table so that a reader sees the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    frame.to_parquet(temporary, index=False)
+    os.replace(temporary, path)
+
+
+def _config(config: dict[str, Any]) -> dict[str, Any]:
+    return {f"config/{name}": value for name, value in config.items()}
+
+
+def _frame(rows: Iterable[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows))
+    for name, kind in types.items():
+        frame[name] = frame[name].astype(kind) if name in frame else pd.Series(dtype=kind)
+    for name in frame.columns:
+        if frame[name].dtype == object and name not in types:
+            frame[name] = _one_type(frame[name])
+    return frame[[*types, *(name for name in frame.columns if name not in types)]]
+
+
+def _one_type(column: pd.Series[Any]) -> pd.Series[Any]:
+    """A column of one type: numbers as they are, and values of several types as JSON text."""
+    import pandas as pd
+
+    kinds = {type(value) for value in column if value is not None and value == value}
+    if not kinds:
+        return column.astype("float64")
+    if kinds <= {int, float}:
+        return pd.to_numeric(column)
+    if kinds == {bool}:
+        return column.astype("boolean")
+    if kinds == {str}:
+        return column.astype("string")
+    return column.map(lambda value: None if value is None else json.dumps(value), na_action="ignore").astype("string")
