@@ -9,7 +9,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,14 +23,20 @@ Train = Callable[[dict[str, Any], Any], Any]
 class Trainer:
     """A reference to ``train(config, trial)`` that travels to worker processes as text.
 
-    Exactly one of ``file``, ``module`` and ``pickled`` is set. ``pickled`` (base64 of cloudpickle) is for
-    functions of a notebook or a closure; it is handed to this job's own workers only and never written down.
+    ``file`` or ``module`` says where to find it, and is what an experiment writes down. ``pickled`` (base64
+    of cloudpickle) is for functions of a notebook, a closure, or the script that runs the job, which no
+    worker should run again; it is handed to this job's own workers only and wins over the place.
     """
 
     function: str = "train"
     file: str | None = None
     module: str | None = None
     pickled: str | None = None
+    #: The function itself, in the process that has it.
+    local: Train | None = field(default=None, compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trainer, (self.function, self.file, self.module, self.pickled)
 
     @classmethod
     def from_text(cls, text: str) -> Trainer:
@@ -59,15 +65,15 @@ class Trainer:
         if plain and module != "__main__":
             spec = getattr(sys.modules[module], "__spec__", None)
             if spec is not None and module.startswith(_FILE_MODULE):
-                return cls(function=name, file=spec.origin)
+                return cls(function=name, file=spec.origin, local=train)
             if spec is not None:
-                return cls(function=name, module=module)
-        main = getattr(sys.modules.get("__main__"), "__file__", None)
-        if plain and main and Path(main).suffix == ".py":
-            return cls(function=name, file=str(Path(main).resolve()))
+                return cls(function=name, module=module, local=train)
         import cloudpickle
 
-        return cls(function=name, pickled=base64.b64encode(cloudpickle.dumps(train)).decode("ascii"))
+        pickled = base64.b64encode(cloudpickle.dumps(train)).decode("ascii")
+        main = getattr(sys.modules.get("__main__"), "__file__", None)
+        file = str(Path(main).resolve()) if plain and main and Path(main).suffix == ".py" else None
+        return cls(function=name or "train", file=file, pickled=pickled, local=train)
 
     def __str__(self) -> str:
         return f"{self.file or self.module or '<function>'}:{self.function}"
@@ -78,6 +84,8 @@ class Trainer:
         Raises:
             BadInput: it cannot be imported, has no such function, or that takes other arguments.
         """
+        if self.local is not None:
+            return self.local
         if self.pickled is not None:
             import cloudpickle
 
