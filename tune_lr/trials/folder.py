@@ -61,9 +61,11 @@ class TrialFolder:
         for epoch, file in self.checkpoints():
             if epoch in reported:
                 try:
-                    return epoch, torch.load(file, map_location=map_location, weights_only=True)
-                except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+                    state = torch.load(file, map_location=map_location, weights_only=True)
+                except Exception:  # a damaged file makes torch raise a dozen kinds
                     continue
+                if isinstance(state, dict):
+                    return epoch, state
         return None
 
     def checkpoints(self) -> list[tuple[int, Path]]:

@@ -167,8 +167,8 @@ class Trial:
                 for name, thing in self._objects.items()
             }
         whole = {"state": dict(state), "randomness": randomness.capture()}
-        self.saved = True
         self._folder.save(self._epoch, whole, max(self._known, default=0))
+        self.saved = True
 
     def load(self) -> Any:
         """The newest checkpoint's state, or None; ``epochs()`` goes on after it."""
