@@ -1,0 +1,106 @@
+"""What every registered schedule must do; the registry says which there are."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from tune_lr import registry
+from tune_lr.schedules import Needs, Schedule, build_schedule
+
+LOSSES = [2.0 / (1 + i % 9) + 0.3 * math.sin(i) for i in range(40)]
+NAMES = registry.names("schedules")
+
+
+class Run:
+    """A small training with two parameter groups, driven by a schedule."""
+
+    def __init__(self, name: str) -> None:
+        model = torch.nn.Linear(3, 1)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.fill_(0.5)
+        groups: list[dict[str, Any]] = [
+            {"params": [model.weight], "lr": 0.05},
+            {"params": [model.bias], "lr": 0.02},
+        ]
+        self.model, self.optimizer = model, torch.optim.SGD(groups, lr=0.05, momentum=0.5)
+        config = {"schedule": name, "lr": 0.05, "batch_size": 3, "patience": 2, "model": "linear"}
+        self.schedule: Schedule = build_schedule(config, self.optimizer, 10, steps_per_epoch=4)
+
+    def closure(self) -> torch.Tensor:
+        return (self.model(torch.ones(4, 3)) - 1.0).square().mean()
+
+    def step(self, loss: float) -> list[float]:
+        self.optimizer.zero_grad()
+        self.closure().backward()
+        if self.schedule.needs == "gradient":
+            self.schedule.step(loss)
+            self.optimizer.step()
+        else:
+            self.optimizer.step()
+            self.schedule.step(self.closure if self.schedule.needs == "closure" else loss)
+        return self.schedule.get_last_lr()
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_it_says_what_it_needs_and_reads(name: str) -> None:
+    part = registry.load("schedules", name)
+    assert part.needs in get_args(Needs)
+    assert isinstance(part.knobs, tuple)
+    assert all(isinstance(knob, str) for knob in part.knobs)
+    assert isinstance(Run(name).schedule, Schedule)
+
+
+def test_there_is_one_lr_a_group_and_the_optimizer_has_it(name: str) -> None:
+    run = Run(name)
+    for loss in LOSSES:
+        lrs = run.step(loss)
+        assert len(lrs) == 2
+        assert all(isinstance(lr, float) and lr >= 0.0 and math.isfinite(lr) for lr in lrs)
+        assert lrs == [group["lr"] for group in run.optimizer.param_groups]
+
+
+def test_a_state_in_mid_run_goes_on_with_the_same_trace(name: str) -> None:
+    for cut in (0, 1, 17):
+        first, second = Run(name), Run(name)
+        for loss in LOSSES[:cut]:
+            first.step(loss)
+        state = first.schedule.state_dict()
+        frozen = copy.deepcopy(state)
+        buffer = io.BytesIO()
+        torch.save([state, first.optimizer.state_dict(), first.model.state_dict()], buffer)
+        buffer.seek(0)
+        schedule, optimizer, model = torch.load(buffer, weights_only=True)
+        second.model.load_state_dict(model)
+        second.optimizer.load_state_dict(optimizer)
+        second.schedule.load_state_dict(schedule)
+        assert [first.step(x) for x in LOSSES[cut:]] == [second.step(x) for x in LOSSES[cut:]]
+        assert state == frozen, "the state shares something with the live schedule"
+
+
+def test_a_state_brings_the_lrs_with_it(name: str) -> None:
+    first, second = Run(name), Run(name)
+    for loss in LOSSES[:17]:
+        first.step(loss)
+    second.schedule.load_state_dict(first.schedule.state_dict())
+    assert [group["lr"] for group in second.optimizer.param_groups] == first.schedule.get_last_lr()
+
+
+def test_the_step_of_the_optimizer_is_not_wrapped(name: str) -> None:
+    assert "step" not in vars(Run(name).optimizer)
+
+
+def test_a_loss_that_is_not_finite_does_no_lasting_harm(name: str) -> None:
+    run = Run(name)
+    for loss in (1.0, math.nan, math.inf, -math.inf, 0.9, 0.8):
+        assert all(math.isfinite(lr) for lr in run.step(loss))

@@ -1,0 +1,114 @@
+"""The baselines have the shape that their knobs promise, whatever the length of the run."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import pytest
+import torch
+
+from tune_lr.errors import BadInput
+from tune_lr.schedules import TorchSchedule, build_schedule
+
+
+def optimizer(*lrs: float) -> torch.optim.Optimizer:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in lrs or (0.4,)]
+    return torch.optim.SGD(groups, lr=0.1)
+
+
+def shape(config: dict[str, Any], epochs: int, steps_per_epoch: int = 1) -> list[float]:
+    """The LR relative to the initial one, before the first step and after each."""
+    schedule = build_schedule(config, optimizer(), epochs, steps_per_epoch)
+    lrs = schedule.get_last_lr()
+    for _ in range(epochs * steps_per_epoch):
+        schedule.step(1.0)
+        lrs += schedule.get_last_lr()
+    return [lr / 0.4 for lr in lrs]
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(12, 1), (6, 10), (120, 1)])
+@pytest.mark.parametrize(
+    ("config", "at"),
+    [
+        ({"schedule": "constant"}, {0: 1, 0.5: 1, 1: 1}),
+        ({"schedule": "linear"}, {0: 1, 0.5: 0.5, 1: 0}),
+        ({"schedule": "linear", "end_factor": 0.2}, {0: 1, 0.5: 0.6, 1: 0.2}),
+        ({"schedule": "cosine"}, {0: 1, 1 / 3: 0.75, 0.5: 0.5, 1: 0}),
+        ({"schedule": "cosine", "min_lr": 0.04}, {0: 1, 0.5: 0.55, 1: 0.1}),
+        ({"schedule": "cosine", "min_lr_ratio": 0.1}, {0: 1, 0.5: 0.55, 1: 0.1}),
+        ({"schedule": "step", "gamma": 0.5, "drops": 2}, {0: 1, 1 / 6: 1, 1 / 3: 0.5, 2 / 3: 0.25, 1: 0.25}),
+        ({"schedule": "step", "gamma": 0.5, "drops": 0}, {0: 1, 1: 1}),
+        ({"schedule": "step"}, {0: 1, 0.5: 0.1, 1: 0.01}),
+        ({"schedule": "exponential", "final_factor": 0.25}, {0: 1, 0.5: 0.5, 1: 0.25}),
+        ({"schedule": "exponential"}, {0: 1, 0.5: 0.1, 1: 0.01}),
+    ],
+)
+def test_the_shape_is_relative_to_the_run(
+    config: dict[str, Any], at: dict[float, float], epochs: int, steps: int
+) -> None:
+    lrs = shape(config, epochs, steps)
+    got = {part: lrs[round(part * epochs * steps)] for part in at}
+    assert got == pytest.approx(at, abs=1e-9)
+
+
+def test_plateau_follows_the_loss_and_survives_wild_ones() -> None:
+    config = {"schedule": "plateau", "factor": 0.5, "patience": 1, "threshold": 0.0, "min_lr": 0.15}
+    schedule = build_schedule(config, optimizer())
+    lrs = []
+    for loss in (3.0, math.nan, -math.inf, 2.0, 2.0, 2.0, 1.0):
+        schedule.step(loss)
+        lrs += schedule.get_last_lr()
+    assert lrs == [0.4, 0.4, 0.2, 0.2, 0.2, 0.15, 0.15]
+    with pytest.raises(BadInput, match="loss"):
+        schedule.step(None)
+
+
+def test_every_group_keeps_its_own_lr() -> None:
+    schedule = build_schedule({"schedule": "exponential", "final_factor": 0.1}, optimizer(0.4, 0.2), 10)
+    for _ in range(10):
+        schedule.step(1.0)
+    assert schedule.get_last_lr() == pytest.approx([0.04, 0.02])
+
+
+def test_any_scheduler_of_torch_can_be_driven_without_wrapping_the_optimizer() -> None:
+    opt = optimizer()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        schedule = TorchSchedule(opt, lambda o: torch.optim.lr_scheduler.CyclicLR(o, 0.1, 0.4, 2))
+        for _ in range(4):
+            opt.step()
+            schedule.step(1.0)
+    assert "step" not in vars(opt)
+    wrapped = torch.optim.lr_scheduler.StepLR(opt, 1)
+    before = vars(opt)["step"]
+    TorchSchedule(opt, lambda o: torch.optim.lr_scheduler.StepLR(o, 1))
+    assert vars(opt)["step"] is before
+    assert wrapped.get_last_lr() == schedule.get_last_lr()
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "step", "exponential"])
+def test_a_schedule_that_depends_on_the_length_says_so(name: str) -> None:
+    with pytest.raises(BadInput, match=rf"total_epochs: .*'{name}'"):
+        build_schedule({"schedule": name}, optimizer())
+    assert build_schedule({"schedule": name, "max_epochs": 5}, optimizer())
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"schedule": "linear", "end_factor": 1.5}, "end_factor"),
+        ({"schedule": "cosine", "min_lr": 0.5}, "min_lr"),
+        ({"schedule": "cosine", "min_lr": math.nan}, "min_lr"),
+        ({"schedule": "cosine", "min_lr_ratio": 2}, "min_lr_ratio"),
+        ({"schedule": "step", "gamma": 0.0}, "gamma"),
+        ({"schedule": "step", "drops": -1}, "drops"),
+        ({"schedule": "exponential", "final_factor": 0}, "final_factor"),
+        ({"schedule": "plateau", "factor": 1.0}, "factor"),
+        ({"schedule": "plateau", "patience": -1}, "patience"),
+    ],
+)
+def test_knobs_out_of_range_are_refused(config: dict[str, Any], field: str) -> None:
+    with pytest.raises(BadInput, match=f"^{field}: "):
+        build_schedule(config, optimizer(), 10)
