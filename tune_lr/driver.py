@@ -16,7 +16,7 @@ from tune_lr.errors import JobFailed, TuneLRError
 from tune_lr.job import Job
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report
 from tune_lr.objective import WORST_LOSS
-from tune_lr.record import Record, TrialRecord
+from tune_lr.record import Record, TrialRecord, headline
 from tune_lr.searchers.base import WAIT, Searcher, Suggestion, Wait
 from tune_lr.stopping.base import TrialScheduler
 from tune_lr.trials.folder import TrialFolder
@@ -59,9 +59,11 @@ class Driver:
         self.failure: TuneLRError | None = None
         self._running: set[str] = set()
         self._dropped: set[str] = set()
-        for event in journal.read():
+        events = journal.read()
+        Record.of(events)  # says what is wrong with a damaged journal, before a searcher hears of it
+        for event in events:
             self._replay(event)
-        self._write("session", changes={})
+        self._write("session", asked=job.model_dump(mode="json", exclude={"space"}))
         self._take_in_reports()
         self._unfinished = [trial.trial_id for trial in self.record.trials.values() if trial.unfinished]
 
@@ -134,11 +136,9 @@ class Driver:
         trial = self.record.trials.get(trial_id)
         kind = event["event"]
         if kind == "ask":
-            self.searcher.replay(
-                Suggestion(trial_id, event["values"], event["config"], event["why"])
-            )
+            self.searcher.replay(Suggestion(trial_id, event["values"], event["config"], event["why"]))
             self.scheduler.started(trial_id, event["config"])
-        elif kind == "resume" and event["by"] == "rule":
+        elif kind == "resume" and event.get("by") == "rule":
             self.scheduler.resume()
         elif kind == "report" and trial is not None:
             report = Report.from_json(event)
@@ -248,7 +248,8 @@ class Driver:
         hopeless = len(failed) >= _HOPELESS and not self.record.epochs
         if outcome.fatal or hopeless:
             count = "every trial" if hopeless else f"trial {trial_id}"
-            self.failure = JobFailed(f"{count} failed, so the job ends: {outcome.error}")
+            error = outcome.error or ""
+            self.failure = JobFailed(f"{count} failed, so the job ends: {headline(error)}", error)
 
     def _write(self, event: str, **what: Any) -> None:
         whole = {"event": event, "time": round(time.time(), 3), **what}

@@ -53,7 +53,16 @@ class MissingExtra(TuneLRError, ImportError):
 
 
 class JobFailed(TuneLRError):
-    """The job ran but could not do what it was asked (every trial failed, a worker would not start)."""
+    """The job ran but could not do what it was asked (every trial failed, a worker would not start).
+
+    Args:
+        message: the reason, in a line.
+        detail: all that is known of it, as a trial's traceback.
+    """
+
+    def __init__(self, message: str, detail: str | None = None) -> None:
+        self.detail = detail
+        super().__init__(message)
 
 
 def shorten(value: object, limit: int = 200) -> str:

@@ -3,7 +3,7 @@
 Events (every one has ``time``, seconds since 1970):
 
 ======== =========================================================================================
-session  a driver begins: ``changes`` to the job
+session  a driver begins: ``asked``, the job of this session but for its space
 ask      a new trial: ``trial_id values config why``
 resume   a paused or interrupted trial goes on: ``trial_id by`` (``rule`` or ``driver``)
 report   ``trial_id epoch seconds metrics decision``, and ``status why`` where the status changes
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tune_lr.errors import BadInput
 from tune_lr.journal import Report, Status
 from tune_lr.objective import Objective
 
@@ -82,11 +83,21 @@ class Record:
         return record
 
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event. An unknown kind is passed over: a newer version may have written it."""
+        """Take in one event. An unknown kind is passed over: a newer version may have written it.
+
+        Raises:
+            BadInput: the event lacks something, or holds something else than it should.
+        """
+        try:
+            self._apply(event)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadInput("journal", dict(event), f"an event as tune-lr writes it ({error!r})") from error
+
+    def _apply(self, event: Mapping[str, Any]) -> None:
         kind = event["event"]
         if kind == "session":
             self.past_seconds = self.seconds
-            self.began = event["time"]
+            self.began = float(event["time"])
             self.status = "running"
         elif kind == "close":
             self.status = event["status"]
@@ -95,7 +106,7 @@ class Record:
             self.trials[trial.trial_id] = trial
         elif event.get("trial_id") in self.trials:
             self._apply_to(self.trials[event["trial_id"]], event)
-        self.seen = event["time"]
+        self.seen = float(event["time"])
 
     def _apply_to(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
         kind = event["event"]
@@ -125,3 +136,15 @@ class Record:
         """Trials with a finite value that did not diverge, best first (ties: asked first)."""
         usable = [t for t in self.trials.values() if t.status != "diverged" and t.losses(objective)]
         return sorted(usable, key=lambda trial: objective.score(trial.losses(objective)))
+
+
+def headline(error: str) -> str:
+    """The line of a trial's error that says what happened: of a traceback, the exception at its end."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    if not lines:
+        return "no reason was given"
+    if not lines[0].startswith("Traceback ("):
+        return lines[0].strip()
+    last_frame = max((i for i, line in enumerate(lines) if line.startswith("  File ")), default=0)
+    after = [line for line in lines[last_frame + 1 :] if not line.startswith(" ")]
+    return (after or lines[-1:])[0].strip()
