@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class Best:
 class Experiment:
     """An experiment's folder, or one in memory. Made by ``open``; read at any time, also while it runs."""
 
-    def __init__(self, job: Job, path: Path | None, mirror: Mirror | None = None) -> None:
-        self.job, self.path, self._mirror = job, path, mirror
+    def __init__(self, job: Job, path: Path | None, mirror: Mirror | None = None, new: bool = False) -> None:
+        self.job, self.path, self._mirror, self._new = job, path, mirror, new
         self.journal = Journal(path / "journal.jsonl" if path else None)
 
     @classmethod
@@ -77,7 +78,9 @@ class Experiment:
         found = _read_job(folder)
         if found is None:
             if job is None:
-                raise BadInput("experiment", str(path), "the folder of an experiment (it holds experiment.json)")
+                raise BadInput(
+                    "experiment", str(path), "the folder of an experiment (it holds experiment.json)"
+                )
             _require_free(folder, str(path))
             return cls._create(job, folder, mirror)
         if job is not None:
@@ -90,9 +93,14 @@ class Experiment:
     @classmethod
     def _create(cls, job: Job, folder: Path, mirror: Mirror | None) -> Experiment:
         folder.mkdir(parents=True, exist_ok=True)
-        experiment = cls(job, folder, mirror)
+        experiment = cls(job, folder, mirror, new=True)
         experiment._describe("created")
         return experiment
+
+    def discard_if_empty(self) -> None:
+        """Remove a folder that ``open`` has just made and in which no trial was ever begun."""
+        if self._new and self.path and not self.record().trials:
+            shutil.rmtree(self.path)
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Ask something else of this experiment from its next session on.
@@ -230,11 +238,13 @@ class Experiment:
 def _make(part: Any, job: Job, kind: str, **more: Any) -> Any:
     """Build a searcher or trial scheduler with the job's options for it."""
     options = getattr(job, f"{kind}_options")
-    known = inspect.signature(part.__init__ if isinstance(part, type) else part).parameters
+    known = inspect.signature(part).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         for name in options:
             if name not in known:
-                raise UnknownName(f"option of {kind} {getattr(job, kind)}", name, set(known) - {"self", "space"})
+                raise UnknownName(
+                    f"option of {kind} {getattr(job, kind)}", name, set(known) - {"self", "space"}
+                )
     return part(**{"seed": job.seed, "max_epochs": job.max_epochs, **more, **options})
 
 
@@ -262,7 +272,9 @@ def _require_same(found: Job, asked: Job, name: str) -> None:
     for field in Job.model_fields:
         before, now = getattr(found, field), getattr(asked, field)
         if field not in CHANGEABLE and before != now:
-            raise BadInput("out", name, f"another folder: the experiment there has {field} {before!r}, not {now!r}")
+            raise BadInput(
+                "out", name, f"another folder: the experiment there has {field} {before!r}, not {now!r}"
+            )
 
 
 @contextmanager

@@ -103,7 +103,9 @@ class Job(BaseModel):
     @property
     def checkpoints_kept(self) -> int | None:
         """How many finished trials keep their checkpoint; None: all."""
-        return {"best": 1, "all": None}.get(self.keep_checkpoints, self.keep_checkpoints)  # type: ignore[call-overload,no-any-return]
+        if isinstance(self.keep_checkpoints, int):
+            return self.keep_checkpoints
+        return 1 if self.keep_checkpoints == "best" else None
 
 
 def parse_budget(text: str) -> Budget:

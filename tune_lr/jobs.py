@@ -10,7 +10,7 @@ from typing import Any
 
 from tune_lr import registry
 from tune_lr.driver import Listener
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, TuneLRError
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.space import SearchSpace
@@ -61,6 +61,7 @@ def resume(
     Args:
         path: its folder or fsspec URI.
         train: needed only where the experiment was started with a function that has no file.
+        listeners: as for ``tune``.
         changes: what is asked anew, as ``trials=80`` or ``budget="900epochs"``.
 
     Raises:
@@ -78,11 +79,16 @@ def resume(
 
 def run(experiment: Experiment, trainer: Trainer, listeners: tuple[Listener, ...] = ()) -> Experiment:
     """Run an opened experiment's job to its end."""
-    engine = registry.load("engines", experiment.job.engine)()
-    with experiment.drive(listeners) as driver:
-        engine.run(driver, trainer)
-        if driver.failure:
-            raise driver.failure
+    try:
+        engine = registry.load("engines", experiment.job.engine)()
+        with experiment.drive(listeners) as driver:
+            engine.run(driver, trainer)
+            if driver.failure:
+                raise driver.failure
+    except TuneLRError as error:
+        if error.exit_code == 2:  # bad use: nothing was begun, so nothing stays behind
+            experiment.discard_if_empty()
+        raise
     return experiment
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ _SECONDS_BETWEEN = 10.0
 
 
 def is_uri(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a place for fsspec."""
     return "://" in str(path)
 
 
@@ -42,7 +43,9 @@ class Mirror:
 
     def pull(self) -> None:
         """Bring here what this machine has not: nothing, where the folder is here already."""
-        if (self.local / "experiment.json").exists() or not self._files.exists(f"{self._root}/experiment.json"):
+        if (self.local / "experiment.json").exists() or not self._files.exists(
+            f"{self._root}/experiment.json"
+        ):
             return
         for remote in self._files.find(self._root):
             name = str(remote)[len(self._root.rstrip("/")) :].lstrip("/")
@@ -63,7 +66,7 @@ class Mirror:
             if self._sent.get(name) != present[name]:
                 self._send(name)
         for name in set(self._sent) - set(present):
-            with _gone_is_fine():
+            with suppress(FileNotFoundError):
                 self._files.rm_file(f"{self._root}/{name}")
         self._sent = present
 
@@ -84,19 +87,11 @@ class Mirror:
         while not ended.wait(_SECONDS_BETWEEN):
             try:
                 self.push()
-            except Exception:  # noqa: S112 - a store that is away for a while; the last push raises
+            except Exception:  # a store that is away for a while; the last push raises
                 continue
 
     def _send(self, name: str) -> None:
-        with _gone_is_fine():
+        with suppress(FileNotFoundError):
             content: Any = (self.local / name).read_bytes()
             self._files.makedirs(os.path.dirname(f"{self._root}/{name}"), exist_ok=True)
             self._files.pipe_file(f"{self._root}/{name}", content)
-
-
-@contextmanager
-def _gone_is_fine() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        pass

@@ -67,7 +67,9 @@ class Objective:
         """
         if self.metric not in metrics:
             reported = ", ".join(sorted(map(str, metrics))) or "nothing"
-            raise BadInput("metric", self.metric, f"a metric that the trainer reports (it reported: {reported})")
+            raise BadInput(
+                "metric", self.metric, f"a metric that the trainer reports (it reported: {reported})"
+            )
         return self.loss(metrics[self.metric])
 
     def score(self, losses: Sequence[float]) -> float:

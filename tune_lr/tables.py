@@ -1,8 +1,7 @@
-"""An experiment's record as tables, and the Parquet files made of them. The same columns from every engine."""
+"""An experiment's record as tables, and the Parquet files made of them: the same columns on every engine."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,7 +51,7 @@ def trials_table(record: Record, objective: Objective) -> pd.DataFrame:
     )
     frame = _frame(rows, _TRIALS)
     frame["error"] = frame["error"].astype("string") if "error" in frame else None
-    return frame[[*(name for name in frame.columns if name != "error"), "error"]]
+    return frame.reindex(columns=[*(name for name in frame.columns if name != "error"), "error"])
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -75,11 +74,11 @@ def _frame(rows: Iterable[dict[str, Any]], types: dict[str, str]) -> pd.DataFram
     for name in frame.columns:
         if frame[name].dtype == object and name not in types:
             frame[name] = _one_type(frame[name])
-    return frame[[*types, *(name for name in frame.columns if name not in types)]]
+    return frame.reindex(columns=[*types, *(name for name in frame.columns if name not in types)])
 
 
 def _one_type(column: pd.Series[Any]) -> pd.Series[Any]:
-    """A column of one type: numbers as they are, and values of several types as JSON text."""
+    """An object column (a knob that some trials lack, a metric that was None) as what its values are."""
     import pandas as pd
 
     kinds = {type(value) for value in column if value is not None and value == value}
@@ -89,6 +88,4 @@ def _one_type(column: pd.Series[Any]) -> pd.Series[Any]:
         return pd.to_numeric(column)
     if kinds == {bool}:
         return column.astype("boolean")
-    if kinds == {str}:
-        return column.astype("string")
-    return column.map(lambda value: None if value is None else json.dumps(value), na_action="ignore").astype("string")
+    return column.astype("string")

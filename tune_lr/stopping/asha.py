@@ -23,7 +23,13 @@ class _Rungs(TrialScheduler):
     """
 
     def __init__(
-        self, *, max_epochs: int, seed: int = 0, grace: int = 1, reduction_factor: float = 3, brackets: int = 1
+        self,
+        *,
+        max_epochs: int,
+        seed: int = 0,
+        grace: int = 1,
+        reduction_factor: float = 3,
+        brackets: int = 1,
     ) -> None:
         super().__init__(max_epochs=max_epochs, seed=seed)
         require_at_least("asha option grace", grace, 1)

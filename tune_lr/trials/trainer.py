@@ -61,6 +61,7 @@ class Trainer:
         if not callable(train):
             raise BadInput("trainer", train, "a function train(config, trial), or path/to/file.py[:function]")
         name, module = getattr(train, "__qualname__", ""), getattr(train, "__module__", "")
+        _require_two_arguments(train, name or repr(train))
         plain = name.isidentifier() and getattr(sys.modules.get(module), name, None) is train
         if plain and module != "__main__":
             spec = getattr(sys.modules[module], "__spec__", None)
