@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tune_lr.schedules.smoothing import LONG_RUN, RunningMean
@@ -33,6 +33,8 @@ def test_a_million_steps_leave_the_mean_exact_to_rounding(window: int) -> None:
 
 
 @given(st.lists(FINITE, min_size=1, max_size=60), st.integers(1, 10))
+@example([8e31, 2.0**53, 0.0, 0.0, 0.0, 1.0, 0.0], 5)  # the second spike swallows the 1 in the drift's sum
+@example([2.0**53, 1.0, 1.5e-19, 0.0], 2)  # a fresh sum rounds too
 def test_the_mean_is_the_true_one_within_its_tolerance(values: list[float], window: int) -> None:
     for age in (0, LONG_RUN + 1):
         mean = RunningMean(window)

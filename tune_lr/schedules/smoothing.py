@@ -36,6 +36,7 @@ class RunningMean:
         self._values: deque[float] = deque()
         self._total = 0.0
         self._drift = 0.0
+        self._doubt = 0.0  # how far the drift itself may be off, since it is a rounded sum too
 
     def add(self, value: float, age: int = 0) -> float:
         """Take one finite value in and return the mean of the window.
@@ -65,23 +66,29 @@ class RunningMean:
         if len(self._values) < len(given) or not math.isfinite(self._total):
             self._sum_afresh()
         else:
-            self._drift = _exact_sum([*self._values, -self._total])
+            self._measure_drift()
 
     def _accumulate(self, value: float) -> None:
         before, after = self._total, self._total + value
         rounded = after - before
         self._drift += (before - (after - rounded)) + (value - rounded)
+        self._doubt += 2.0**-53 * abs(self._drift)
         self._total = after
 
     def _has_drifted(self, long_run: bool) -> bool:
-        drift, total = abs(self._drift), abs(self._total)
+        drift, total = abs(self._drift) + self._doubt, abs(self._total)
         part, least = (TIGHT, 0.0) if long_run else (LOOSE, 1.0)
         if drift <= part * (least + total):  # NaN, from an overflow, fails both tests
             return False
         return not drift <= part * (least + sum(map(abs, self._values)))
 
     def _sum_afresh(self) -> None:
-        self._total, self._drift = _exact_sum(self._values), 0.0
+        self._total = _exact_sum(self._values)
+        self._measure_drift()
+
+    def _measure_drift(self) -> None:
+        self._drift = _exact_sum([-self._total, *self._values])
+        self._doubt = 2.0**-53 * abs(self._drift)
 
     def _mean(self) -> float:
         count = len(self._values)
