@@ -28,6 +28,10 @@ def data() -> TensorDataset:
     return TensorDataset(x, x.sum(dim=1, keepdim=True))
 
 
+#: The loss of a net that always answers 0.
+UNTRAINED = float(data().tensors[1].square().mean())
+
+
 def trainer(**more: Any) -> Any:
     """A trainer with shuffling and dropout, so that it draws numbers all the time."""
 
@@ -81,7 +85,7 @@ def test_it_trains_reports_and_saves(tmp_path: Path) -> None:
     assert outcome == Outcome("completed")
     assert sorted(curve.rows) == list(range(1, EPOCHS + 1))
     assert all(set(row) == {"val_loss", "train_loss", "lr"} for row in curve.rows.values())
-    assert curve.rows[EPOCHS]["val_loss"] < 0.7 * curve.rows[1]["val_loss"]
+    assert curve.rows[EPOCHS]["val_loss"] < 0.3 * UNTRAINED
     assert (tmp_path / f"checkpoint-{EPOCHS}.pt").exists()
 
 
@@ -134,7 +138,7 @@ def test_loss_scaling_and_autocast_work_and_resume(tmp_path: Path, monkeypatch: 
     whole, outcome = run(config)
     assert outcome == Outcome("completed")
     assert whole.rows != plain.rows
-    assert whole.rows[EPOCHS]["val_loss"] < 0.8 * whole.rows[1]["val_loss"]
+    assert whole.rows[EPOCHS]["val_loss"] < 0.3 * UNTRAINED
     first, _ = run(config, folder=tmp_path, curve=Curve(kill_at=2))
     second, _ = run(config, folder=tmp_path)
     assert {**first.rows, **second.rows} == whole.rows
