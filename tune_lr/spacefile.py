@@ -7,6 +7,7 @@ write them (``1e-4`` is one, which YAML 1.1 takes for text).
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def load_space(name_or_path: str | os.PathLike[str]) -> SearchSpace:
         UnknownName: no shipped space has the name; near matches and all names are listed.
         BadInput: there is no such file, or it is no space; file, knob and value are named.
     """
-    text = os.fspath(name_or_path)
+    text = os.fspath(name_or_path) if isinstance(name_or_path, os.PathLike) else name_or_path
     if not isinstance(text, str) or not text or "\0" in text:
         raise BadInput("space", name_or_path, "the name of a shipped space, or the path of a YAML file")
     is_path = not isinstance(name_or_path, str) or text.endswith(_SUFFIXES) or Path(text).name != text
@@ -84,7 +85,10 @@ def parse_space(text: str, source: str = "space file") -> SearchSpace:
 
 def dump_space(space: SearchSpace) -> str:
     """The space as the text of a space file, of which :func:`parse_space` makes an equal one."""
-    text: str = yaml.dump(space.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    content = space.to_dict()
+    # What does not print is escaped, since PyYAML loses some of it (U+0085) otherwise.
+    prints = json.dumps(content, ensure_ascii=False).isprintable()
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=prints, width=100)
     return text
 
 
@@ -112,7 +116,7 @@ _RESOLVERS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     "int": (r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
     "float": (
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         list("-+0123456789."),
     ),
 }

@@ -8,6 +8,7 @@ a private attribute, which copies and pickles keep, so that reading back gives a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,8 +85,10 @@ def _read(domain: Any) -> Knob:
     return kind(domain.lower, domain.upper, log, **said)
 
 
-def _grid(domain: Any, sampler: Any) -> tuple[float, ...]:
-    first, last = round(domain.lower / sampler.q), round(domain.upper / sampler.q)
+def _grid(domain: Any, q: float) -> tuple[float, ...]:
+    """The multiples of ``q`` inside the bounds, both included."""
+    first = math.ceil(domain.lower / q - 1e-9)
+    last = math.floor(domain.upper / q + 1e-9)
     if last - first >= _MOST_VALUES:
         raise BadInput("quantized domain", domain, f"at most {_MOST_VALUES} values")
-    return tuple(domain.cast(i * sampler.q) for i in range(first, last + 1))
+    return tuple(domain.cast(i * q) for i in range(first, last + 1))

@@ -1,0 +1,102 @@
+"""Whatever space is shipped: it is documented, named as its file, sampled without fault, and buildable."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import pytest
+import yaml
+
+from tune_lr.space import FloatKnob, SearchSpace
+from tune_lr.spacefile import dump_space, load_space, parse_space, shipped_folder, space_names
+
+NAMES = space_names()
+every = pytest.mark.parametrize("name", NAMES)
+GREEDY = ["greedy_lr", "sgd_small_net", "adamw_finetune"]
+
+
+def test_the_spaces_that_others_rely_on_are_there() -> None:
+    assert {*GREEDY, "constant", "linear", "cosine", "step", "exponential", "plateau"} <= set(NAMES)
+
+
+@every
+def test_a_file_explains_itself(name: str) -> None:
+    path = shipped_folder() / f"{name}.yaml"
+    text = path.read_text("utf-8")
+    space = load_space(name)
+    assert space.name == name
+    assert text.startswith("# ")
+    assert space.description
+    assert load_space(path) == space
+    assert parse_space(dump_space(space)) == space
+    # Numbers are written so that any YAML reader takes them for numbers.
+    assert SearchSpace.from_dict(yaml.safe_load(text)) == space
+
+
+@every
+def test_every_point_makes_a_configuration(name: str) -> None:
+    space = load_space(name)
+    space.validate(space.default())
+    for values in [space.default(), *space.sample(200, 0)]:
+        config = space.config(values)
+        assert json.loads(json.dumps(config)) == config
+        assert config["lr"] > 0
+        assert 0 <= config.get("min_lr", 0.0) <= config["lr"] <= config.get("max_lr", config["lr"])
+        assert config["schedule"]
+        assert space.key(space.values(config)) == space.key(values)
+
+
+@every
+def test_the_rate_has_a_logarithmic_range_and_a_default(name: str) -> None:
+    lr = load_space(name).knobs["lr"]
+    assert isinstance(lr, FloatKnob)
+    assert lr.log
+    assert lr.default is not None
+
+
+@every
+def test_its_schedule_takes_every_point(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    from tune_lr.schedules import build_schedule
+
+    space = load_space(name)
+    for values in [space.default(), *space.sample(25, 1)]:
+        config = space.config(values)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config["lr"])
+        schedule = build_schedule(config, optimizer, total_epochs=5)
+        for step in range(5):
+            optimizer.step()
+            schedule.step(1.0 / (step + 1))
+        assert all(0 <= rate < float("inf") for rate in schedule.get_last_lr())
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_every_knob_of_greedy_has_its_name_in_the_space(name: str) -> None:
+    published = pytest.importorskip("transformers.optimization").GreedyLR
+    space = load_space(name)
+    config = space.config({**space.default(), "smooth": True, "window_size": 10})
+    assert set(inspect.signature(published).parameters) - {"optimizer"} <= set(config)
+    assert config["step_every"] == "batch"
+
+
+@pytest.mark.parametrize("name", GREEDY)
+def test_greedy_is_alive_in_a_trial(name: str) -> None:
+    """Fed a noisy loss that falls for 600 steps, most configurations keep changing the rate."""
+    np = pytest.importorskip("numpy")
+    torch = pytest.importorskip("torch")
+    from tune_lr.schedules import build_schedule
+
+    space, random, alive = load_space(name), np.random.default_rng(0), 0
+    steps = np.arange(600)
+    losses = 2.3 * np.exp(-steps / 150) * random.lognormal(0, 0.3, 600) + 0.05
+    points = space.sample(40, 2)
+    for values in points:
+        config = space.config(values)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config["lr"])
+        schedule, rates = build_schedule(config, optimizer), [config["lr"]]
+        for loss in losses:
+            schedule.step(float(loss))
+            rates.append(optimizer.param_groups[0]["lr"])
+        alive += int(np.count_nonzero(np.diff(rates)) >= 5)
+    assert alive >= 0.75 * len(points)
