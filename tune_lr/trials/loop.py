@@ -75,7 +75,7 @@ def fit(
         for _ in trial.epochs():
             train_loss = training.epoch(train)
             if not math.isfinite(train_loss):
-                lost = dict.fromkeys({"val_loss", trial.metric or "val_loss"}, math.nan)
+                lost = dict.fromkeys(("val_loss", trial.metric or "val_loss"), math.nan)
                 trial.report(**{**lost, "train_loss": train_loss, "lr": training.lr})
                 return
             found = training.validate(validate)
