@@ -38,12 +38,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "history": VALUES,
     "prior": {"history"} | VALUES,
     "searchers": PAST,
-    "stopping": PAST,
+    # A rule that proposes configurations as well (population-based training) brings its own searcher.
+    "stopping": {"searchers"} | PAST,
     "job": VALUES,
     "record": VALUES,
+    "tables": ASKED | VALUES,
+    "mirror": GROUND,
     # A trial's own folder holds reports that the journal may lack, and how its training ended.
     "driver": ASKED | {"trials"} | RULES,
-    "experiment": {"trials"} | RECORD - {"experiment"},
+    "experiment": {"trials", "tables", "mirror"} | RECORD - {"experiment"},
     "engines": TRAINING | RECORD,
     "engines.on_ray": {"engines"} | TRAINING | RECORD,
     "engines.on_syne": {"engines"} | TRAINING | RECORD,
