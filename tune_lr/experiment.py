@@ -6,9 +6,8 @@ import inspect
 import json
 import os
 import platform
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -35,6 +34,7 @@ CHANGEABLE = frozenset(
     {"trials", "budget", "workers", "keep_checkpoints", "device", "address", "engine", "trainer"}
     | {"cpus_per_trial", "gpus_per_trial"}
 )
+FILES = ("experiment.json", "journal.jsonl", "reports.parquet", "trials.parquet")
 _VERSIONS = ("tune-lr", "torch", "numpy", "syne-tune", "ray")
 
 
@@ -75,7 +75,7 @@ class Experiment:
         if mirror:
             mirror.pull()
         folder = mirror.local if mirror else Path(path).expanduser()
-        found = _read_job(folder)
+        found = Job.read(folder / "experiment.json")
         if found is None:
             if job is None:
                 raise BadInput(
@@ -92,15 +92,22 @@ class Experiment:
 
     @classmethod
     def _create(cls, job: Job, folder: Path, mirror: Mirror | None) -> Experiment:
-        folder.mkdir(parents=True, exist_ok=True)
-        experiment = cls(job, folder, mirror, new=True)
-        experiment._describe("created")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            experiment = cls(job, folder, mirror, new=True)
+            experiment._describe("created")
+        except OSError as error:
+            raise BadInput("out", str(folder), f"a place to write to ({error.strerror})") from error
         return experiment
 
     def discard_if_empty(self) -> None:
         """Remove a folder that ``open`` has just made and in which no trial was ever begun."""
-        if self._new and self.path and not self.record().trials:
-            shutil.rmtree(self.path)
+        if not (self._new and self.path) or self.record().trials:
+            return
+        for name in (*FILES, ".lock"):  # and nothing that somebody else put there
+            (self.path / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.rmdir()
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Ask something else of this experiment from its next session on.
@@ -112,10 +119,11 @@ class Experiment:
             if name not in CHANGEABLE:
                 raise BadInput(name, changes[name], f"a change to one of: {', '.join(sorted(CHANGEABLE))}")
         job = self.job.changed(changes)
-        if job != self.job:
-            self.job = job
-            if self.path:
+        if job != self.job and self.path:
+            with _lock(self.path):
+                self.job = job
                 self._describe(self.record().status)
+        self.job = job
 
     # Running ----------------------------------------------------------------------------------------
 
@@ -246,16 +254,6 @@ def _make(part: Any, job: Job, kind: str, **more: Any) -> Any:
                     f"option of {kind} {getattr(job, kind)}", name, set(known) - {"self", "space"}
                 )
     return part(**{"seed": job.seed, "max_epochs": job.max_epochs, **more, **options})
-
-
-def _read_job(folder: Path) -> Job | None:
-    file = folder / "experiment.json"
-    if not file.is_file():
-        return None
-    try:
-        return Job.make(json.loads(file.read_text("utf-8"))["job"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadInput(str(file), str(error), "what tune-lr wrote there") from error
 
 
 def _require_free(folder: Path, name: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -83,6 +85,20 @@ class Job(BaseModel):
             raise _readable(error, cls) from None
         _ = job.objective, job.search_space  # both check themselves
         return job
+
+    @classmethod
+    def read(cls, file: Path) -> Job | None:
+        """The job that an ``experiment.json`` holds; None where there is no such file.
+
+        Raises:
+            BadInput: it is not as tune-lr wrote it, or cannot be read.
+        """
+        if not file.is_file():
+            return None
+        try:
+            return cls.make(json.loads(file.read_text("utf-8"))["job"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise BadInput("experiment", str(file), f"the file that tune-lr wrote ({error})") from error
 
     def changed(self, changes: Mapping[str, Any]) -> Job:
         """This job with some fields replaced, checked anew."""

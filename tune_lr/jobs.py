@@ -43,9 +43,7 @@ def tune(
         JobFailed: the trials failed in a way that going on cannot mend.
         KeyboardInterrupt: after Ctrl-C, with everything kept.
     """
-    trainer = Trainer.from_text(train) if isinstance(train, str) else Trainer.from_callable(train)
-    job = Job.make({**asked, "trainer": str(trainer), "space": _space(space).to_dict()})
-    experiment = Experiment.open(out if out is not None else new_folder(trainer), job)
+    experiment, trainer = prepare(train, space, out=out, **asked)
     return run(experiment, trainer, listeners)
 
 
@@ -67,14 +65,45 @@ def resume(
     Raises:
         BadInput: as ``tune``.
     """
+    experiment, trainer = reopen(path, train, **changes)
+    return run(experiment, trainer, listeners)
+
+
+def prepare(
+    train: Train | str, space: Space, *, out: str | os.PathLike[str] | None = None, **asked: Any
+) -> tuple[Experiment, Trainer]:
+    """The first half of ``tune``: the experiment and the trainer, ready to ``run``.
+
+    Args:
+        train: as for ``tune``, like the others.
+        space: where to search.
+        out: the experiment's folder.
+        asked: the fields of ``Job``.
+    """
+    trainer = _trainer(train)
+    job = Job.make({**asked, "trainer": str(trainer), "space": _space(space).to_dict()})
+    return Experiment.open(out if out is not None else new_folder(trainer), job), trainer
+
+
+def reopen(
+    path: str | os.PathLike[str], train: Train | str | None = None, **changes: Any
+) -> tuple[Experiment, Trainer]:
+    """The first half of ``resume``: the experiment, its changes written down, and the trainer.
+
+    Args:
+        path: as for ``resume``, like the others.
+        train: the training function.
+        changes: what is asked anew.
+    """
     experiment = Experiment.open(path)
     if train is None:
         train = experiment.job.trainer
         if train.startswith("<"):
             raise BadInput("trainer", train, "the training function again: it has no file to load it from")
-    trainer = Trainer.from_text(train) if isinstance(train, str) else Trainer.from_callable(train)
+    trainer = _trainer(train)
+    registry.load("engines", changes.get("engine", experiment.job.engine))  # before it is written down
     experiment.change({**changes, "trainer": str(trainer)})
-    return run(experiment, trainer, listeners)
+    return experiment, trainer
 
 
 def run(experiment: Experiment, trainer: Trainer, listeners: tuple[Listener, ...] = ()) -> Experiment:
@@ -101,6 +130,10 @@ def new_folder(trainer: Trainer) -> Path:
         number += 1
         candidate = base.with_name(f"{base.name}-{number}")
     return candidate
+
+
+def _trainer(train: Train | str) -> Trainer:
+    return Trainer.from_text(train) if isinstance(train, str) else Trainer.from_callable(train)
 
 
 def _space(space: Space) -> SearchSpace:

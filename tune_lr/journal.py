@@ -94,7 +94,12 @@ class Journal:
             return list(self._memory)
         if not self.path.exists():
             return []
-        *lines, _torn = self.path.read_bytes().split(b"\n")
+        try:
+            *lines, _torn = self.path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise BadInput(
+                "journal", str(self.path), f"a file that can be read ({error.strerror})"
+            ) from error
         return [self._parse(line, number) for number, line in enumerate(lines, start=1) if line.strip()]
 
     def _parse(self, line: bytes, number: int) -> dict[str, Any]:

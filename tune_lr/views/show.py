@@ -1,0 +1,179 @@
+"""An experiment in words and tables."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tune_lr.errors import UnknownName
+from tune_lr.experiment import Experiment
+from tune_lr.objective import Objective
+from tune_lr.record import Record, TrialRecord, headline
+from tune_lr.space import ConstantKnob, SearchSpace
+from tune_lr.views.paste import paste, stepping
+from tune_lr.views.words import counted, duration, short, tally
+
+#: So many failures are told; the table says which trials the others are.
+_FAILURES_TOLD = 5
+_WIDE = 250
+
+
+def console_for_results() -> Console:
+    """Standard output; wide where it is no terminal, so that tables in files and pipes are whole."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, soft_wrap=True)
+
+
+def show(experiment: Experiment, console: Console, top: int = 10) -> None:
+    """Print the summary, the best ``top`` trials, what failed, the best configuration, and how to go on."""
+    record = experiment.record()
+    console.print(Text(summary(experiment, record), style="bold"))
+    if record.trials:
+        console.print(trials_table(record, experiment.objective, experiment.space, console.width, top))
+    _print_failures(record, console)
+    _print_best(experiment, record, console)
+    if experiment.path and (experiment.path / "reports.parquet").exists():
+        where = str(experiment.path / "reports.parquet")
+        console.print(Text(f"\nEvery report:  pandas.read_parquet({where!r})", style="dim"))
+
+
+def finale(experiment: Experiment, console: Console) -> None:
+    """What to know when a job has ended: the summary, the best configuration, and where all of it lies."""
+    record = experiment.record()
+    console.print(Text(summary(experiment, record), style="bold"))
+    _print_failures(record, console)
+    _print_best(experiment, record, console)
+    if experiment.path:
+        where = quoted(str(experiment.path))
+        console.print(Text(f"\nMore:  tune-lr show {where}   tune-lr plot {where}", style="dim"))
+
+
+def show_trial(experiment: Experiment, trial_id: str, console: Console) -> None:
+    """Print all that is known of one trial.
+
+    Raises:
+        UnknownName: there is no such trial.
+    """
+    record = experiment.record()
+    if trial_id not in record.trials:
+        raise UnknownName("trial", trial_id, record.trials)
+    trial = record.trials[trial_id]
+    reason = f" ({trial.reason})" if trial.reason else ""
+    head = f"trial {trial_id}: {trial.status}{reason} after {counted(trial.epochs, 'epoch')}"
+    console.print(Text(head, style="bold"))
+    console.print(Text(_listed(trial.config)))
+    if trial.reports:
+        console.print(_reports_table(trial))
+    if trial.error:
+        console.print(Text(trial.error.rstrip(), style="red"))
+
+
+def summary(experiment: Experiment, record: Record) -> str:
+    """The experiment in a line."""
+    counts: dict[Any, int] = {}
+    for trial in record.trials.values():
+        counts[trial.status] = counts.get(trial.status, 0) + 1
+    where = str(experiment.path) if experiment.path else "experiment in memory"
+    parts = [record.status, f"{counted(len(record.trials), 'trial')} ({tally(counts)})"]
+    return f"{where}: {', '.join([*parts, counted(record.epochs, 'epoch'), duration(record.seconds)])}"
+
+
+def trials_table(record: Record, objective: Objective, space: SearchSpace, width: int, top: int) -> Table:
+    """The best trials, then those without a value, with as many knobs as the width has room for."""
+    ranked = record.ranked(objective)
+    best = {trial.trial_id for trial in ranked}
+    rows = [*ranked, *(t for t in record.trials.values() if t.trial_id not in best)]
+    knobs = _varying(record, space)
+    head = ["trial", "status", "epochs", objective.metric]
+    cells = [
+        [trial.trial_id, trial.status, str(trial.epochs), _value(trial, objective)]
+        + [short(trial.config.get(knob)) for knob in knobs]
+        for trial in rows[:top]
+    ]
+    shown = _fitting([*head, *knobs], cells, width, least=len(head))
+    hidden = [knob for knob in knobs if knob not in shown]
+    notes = [f"{len(rows) - top} more trials"] if len(rows) > top else []
+    notes += [f"no room for {', '.join(hidden)}"] if hidden else []
+    table = Table(box=box.SIMPLE_HEAD, caption="; ".join(notes) or None, caption_justify="left")
+    for name in shown:
+        table.add_column(Text(name), justify="left" if name in ("trial", "status") else "right", no_wrap=True)
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row[: len(shown)]))
+    return table
+
+
+def quoted(path: str) -> str:
+    """A path as a shell wants it."""
+    import shlex
+
+    return shlex.quote(path)
+
+
+def _print_failures(record: Record, console: Console) -> None:
+    failed = record.with_status("failed")
+    for trial in failed[:_FAILURES_TOLD]:
+        console.print(Text(f"trial {trial.trial_id} failed: {headline(trial.error or '')}", style="red"))
+    if len(failed) > _FAILURES_TOLD:
+        console.print(Text(f"... and {counted(len(failed) - _FAILURES_TOLD, 'other')}", style="red"))
+
+
+def _print_best(experiment: Experiment, record: Record, console: Console) -> None:
+    ranked = record.ranked(experiment.objective)
+    if not ranked:
+        console.print(f"No trial has reported a usable {experiment.objective.metric}.", markup=False)
+        return
+    trial, metric = ranked[0], experiment.objective.metric
+    after = counted(trial.epochs, "epoch")
+    value = _value(trial, experiment.objective)
+    console.print(
+        Text(f"\nBest: trial {trial.trial_id}, {metric} {value} after {after} ({trial.status})", "bold")
+    )
+    constants = {name for name, knob in experiment.space.knobs.items() if isinstance(knob, ConstantKnob)}
+    console.print(
+        Text(_listed({k: v for k, v in trial.config.items() if k not in constants} or trial.config))
+    )
+    console.print(Text("\nUse it:", style="bold"))
+    for line in (paste(trial.config, experiment.job.max_epochs), stepping(trial.config)):
+        if line:
+            console.print(Text(f"    {line}", style="green"))
+
+
+def _value(trial: TrialRecord, objective: Objective) -> str:
+    losses = trial.losses(objective)
+    return short(objective.value(objective.score(losses))) if losses else ""
+
+
+def _varying(record: Record, space: SearchSpace) -> list[str]:
+    constants = {name for name, knob in space.knobs.items() if isinstance(knob, ConstantKnob)}
+    names = dict.fromkeys(name for trial in record.trials.values() for name in trial.config)
+    return [name for name in names if name not in constants]
+
+
+def _fitting(head: list[str], rows: list[list[str]], width: int, least: int) -> list[str]:
+    """The first columns that fit into the width."""
+    room, shown = width - 2, 0
+    for i, name in enumerate(head):
+        room -= 2 + max(len(name), *(len(row[i]) for row in rows))
+        if room < 0 and i >= least:
+            break
+        shown = i + 1
+    return head[:shown]
+
+
+def _reports_table(trial: TrialRecord) -> Table:
+    names = list(dict.fromkeys(name for report in trial.reports for name in report.metrics))
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("epoch", "seconds", *names):
+        table.add_column(Text(name), justify="right")
+    for report in trial.reports:
+        values = (short(report.metrics.get(name)) if name in report.metrics else "" for name in names)
+        table.add_row(str(report.epoch), f"{report.seconds:.1f}", *(Text(value) for value in values))
+    return table
+
+
+def _listed(config: dict[str, Any]) -> str:
+    return "    " + ", ".join(f"{name} {short(value)}" for name, value in config.items())
