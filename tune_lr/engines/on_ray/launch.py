@@ -53,6 +53,7 @@ def _tuner(driver: Driver, trainer: Trainer, conductor: Conductor, storage: str)
             storage_path=storage,
             stop=LegStopper(conductor),
             failure_config=tune.FailureConfig(max_failures=0),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             verbose=0,
         ),
     )
