@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class TuneLRError(Exception):
@@ -13,6 +14,9 @@ class TuneLRError(Exception):
     """
 
     exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.args, self.__dict__)
 
 
 class BadInput(TuneLRError, ValueError):
@@ -63,6 +67,14 @@ class JobFailed(TuneLRError):
     def __init__(self, message: str, detail: str | None = None) -> None:
         self.detail = detail
         super().__init__(message)
+
+
+def _revive(kind: type[TuneLRError], args: tuple[Any, ...], attributes: dict[str, Any]) -> TuneLRError:
+    """An error that comes from another process, its message as it was written there."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 def shorten(value: object, limit: int = 200) -> str:
