@@ -12,7 +12,7 @@ GREEDY = (
 )  # fmt: skip
 
 
-def paste(config: Mapping[str, Any], max_epochs: int) -> str:
+def paste(config: Mapping[str, Any], max_epochs: int) -> list[str]:
     """What to write into a script that trains with ``config``, values exact to the last digit.
 
     ``GreedyLR(optimizer, ...)`` for a configuration of it, ``build_schedule({...}, optimizer, ...)`` for
@@ -20,19 +20,17 @@ def paste(config: Mapping[str, Any], max_epochs: int) -> str:
     """
     schedule = config.get("schedule", "greedy" if "factor" in config else None)
     if schedule is None:
-        return f"config = {dict(config)!r}"
-    begin = f"  # optimizer: lr={config['lr']!r}" if "lr" in config else ""
-    if schedule == "greedy":
-        knobs = ", ".join(f"{name}={config[name]!r}" for name in GREEDY if name in config)
-        return f"schedule = tune_lr.GreedyLR(optimizer, {knobs}){begin}"
+        return [f"config = {dict(config)!r}"]
     by_batch = config.get("step_every", "batch") == "batch"
-    length = f"total_epochs={max_epochs}" + (", steps_per_epoch=len(train_loader)" if by_batch else "")
-    return f"schedule = tune_lr.build_schedule({dict(config)!r}, optimizer, {length}){begin}"
+    step = f"schedule.step(loss)  # after every {'batch' if by_batch else 'epoch'}"
+    if schedule != "greedy":
+        length = f"total_epochs={max_epochs}" + (", steps_per_epoch=len(train_loader)" if by_batch else "")
+        return [f"schedule = tune_lr.build_schedule({dict(config)!r}, optimizer, {length})", step]
+    rest = {name: value for name, value in config.items() if name not in (*GREEDY, "schedule", "step_every")}
+    begin = [f"# begin with {_arguments(rest)}"] if rest else []
+    knobs = _arguments({name: config[name] for name in GREEDY if name in config})
+    return [*begin, f"schedule = tune_lr.GreedyLR(optimizer, {knobs})", step]
 
 
-def stepping(config: Mapping[str, Any]) -> str:
-    """When the schedule of ``config`` wants to be stepped, as a comment; nothing without a schedule."""
-    if "schedule" not in config and "factor" not in config:
-        return ""
-    when = "batch" if config.get("step_every", "batch") == "batch" else "epoch"
-    return f"schedule.step(loss)  # after every {when}"
+def _arguments(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())

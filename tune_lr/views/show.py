@@ -15,7 +15,7 @@ from tune_lr.experiment import Experiment
 from tune_lr.objective import Objective
 from tune_lr.record import Record, TrialRecord, headline
 from tune_lr.space import ConstantKnob, SearchSpace
-from tune_lr.views.paste import paste, stepping
+from tune_lr.views.paste import paste
 from tune_lr.views.words import counted, duration, short, tally
 
 #: So many failures are told; the table says which trials the others are.
@@ -137,9 +137,8 @@ def _print_best(experiment: Experiment, record: Record, console: Console) -> Non
         Text(_listed({k: v for k, v in trial.config.items() if k not in constants} or trial.config))
     )
     console.print(Text("\nUse it:", style="bold"))
-    for line in (paste(trial.config, experiment.job.max_epochs), stepping(trial.config)):
-        if line:
-            console.print(Text(f"    {line}", style="green"))
+    for line in paste(trial.config, experiment.job.max_epochs):
+        console.print(Text(f"    {line}", style="green"))
 
 
 def _value(trial: TrialRecord, objective: Objective) -> str:
@@ -155,9 +154,9 @@ def _varying(record: Record, space: SearchSpace) -> list[str]:
 
 def _fitting(head: list[str], rows: list[list[str]], width: int, least: int) -> list[str]:
     """The first columns that fit into the width."""
-    room, shown = width - 2, 0
+    room, shown = width - 1, 0
     for i, name in enumerate(head):
-        room -= 2 + max(len(name), *(len(row[i]) for row in rows))
+        room -= 3 + max(len(name), *(len(row[i]) for row in rows))
         if room < 0 and i >= least:
             break
         shown = i + 1

@@ -1,0 +1,47 @@
+"""The command ``tune-lr``. What a command needs is imported inside of it, so that help costs nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tune_lr.cli import look, run
+from tune_lr.cli.errors import Commands
+
+app = typer.Typer(
+    name="tune-lr",
+    cls=Commands,
+    help="Tune learning-rate schedules and their knobs: one definition, any engine, a record to go on from.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("resume")(run.resume)
+app.command("show")(look.show)
+app.command("plot")(look.plot)
+app.command("spaces")(look.spaces)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import tune_lr
+
+        typer.echo(f"tune-lr {tune_lr.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and exit.")
+    ] = False,
+) -> None:
+    """Tune learning-rate schedules and their knobs: one definition, any engine, a record to go on from."""
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="tune-lr")

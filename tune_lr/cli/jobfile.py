@@ -1,0 +1,50 @@
+"""Experiment files: a job in YAML, under the names of the options, to run again and to pass on.
+
+Read as plain data only, like space files. Paths of the trainer and the space are looked for beside the file
+first, then from the current folder; ``out`` is as on the command line.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tune_lr.errors import BadInput, UnknownName
+from tune_lr.job import Job
+from tune_lr.spacefile import _plain_content, _read
+
+
+def read_jobfile(path: Path) -> dict[str, Any]:
+    """What the file asks for: fields of ``Job``, and ``out``.
+
+    Raises:
+        BadInput: there is no such file, it is no plain YAML mapping, or a key is unknown.
+    """
+    content = _plain_content(_read(path, str(path)))
+    if not isinstance(content, dict):
+        raise BadInput(
+            str(path), content, "a mapping such as {trainer: train.py, space: greedy_lr, trials: 40}"
+        )
+    known = {*Job.model_fields, "out"}
+    for key in content:
+        if key not in known:
+            raise UnknownName(f"{path}, key", key, known)
+    asked = {key: value for key, value in content.items() if value is not None}
+    for name in ("trainer", "space", "out"):
+        if name in asked and not (
+            isinstance(asked[name], str) or (name == "space" and isinstance(asked[name], dict))
+        ):
+            raise BadInput(f"{path}, {name}", asked[name], "text")
+    if "trainer" in asked:
+        file, colon, function = asked["trainer"].partition(":")
+        asked["trainer"] = _beside(path, file) + colon + function
+    if isinstance(asked.get("space"), str):
+        asked["space"] = _beside(path, asked["space"])
+    return asked
+
+
+def _beside(path: Path, name: str) -> str:
+    """``name`` as a path beside the file, where there is such a file; else unchanged."""
+    looks_like_a_file = "/" in name or name.endswith((".py", ".yaml", ".yml"))
+    beside = path.parent / Path(name).expanduser()
+    return str(beside) if looks_like_a_file and beside.is_file() else name

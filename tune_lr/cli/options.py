@@ -1,0 +1,152 @@
+"""The options that commands share. Defaults are those of ``Job``; here they are only told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from tune_lr.errors import BadInput
+from tune_lr.registry import PARTS
+
+#: What help says of the defaults, by field of the job (a test compares them with ``Job``).
+DEFAULTS = {
+    "engine": "inline", "searcher": "random", "trial_scheduler": "asha", "trials": "20", "max_epochs": "27",
+    "workers": "1", "seed": "0", "metric": "val_loss", "mode": "min", "scope": "best", "device": "auto",
+    "cpus_per_trial": "1", "gpus_per_trial": "0", "keep_checkpoints": "best",
+}  # fmt: skip
+
+_HOW, _LONG, _WHERE = "What is tried and judged", "How much", "Where it runs and what it leaves"
+
+
+def _option(flag: str, text: str, metavar: str, panel: str) -> Any:
+    default = DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
+    told = f"{text} Default: {default}." if default else text
+    return typer.Option(flag, help=told, metavar=metavar, show_default=False, rich_help_panel=panel)
+
+
+def _native(engine: str) -> str:
+    theirs = (name.split("/") for name in PARTS["native_schedulers"])
+    return ", ".join(name for brings, name in theirs if brings == engine)
+
+
+_SEARCHERS = ", ".join(PARTS["searchers"])
+_SCHEDULERS = (
+    f"Who may go on: {', '.join(PARTS['trial_schedulers'])}; of the engine's own, {_native('ray')} on ray "
+    f"and {_native('syne-tune')} on syne-tune."
+)
+
+Space = Annotated[
+    str | None, _option("--space", "A shipped space (tune-lr spaces), or a file.", "NAME|FILE", _HOW)
+]
+Searcher = Annotated[str | None, _option("--searcher", f"What to try next: {_SEARCHERS}.", "NAME", _HOW)]
+TrialScheduler = Annotated[str | None, _option("--trial-scheduler", _SCHEDULERS, "NAME", _HOW)]
+Metric = Annotated[str | None, _option("--metric", "The reported value that decides.", "NAME", _HOW)]
+Mode = Annotated[str | None, _option("--mode", "Whether lower or higher is better.", "min|max", _HOW)]
+Scope = Annotated[
+    str | None,
+    _option("--scope", "What decides about a trial: its best report, its last, or the mean of its last K.",
+            "best|last|avg-K", _HOW),
+]  # fmt: skip
+Seed = Annotated[int | None, _option("--seed", "Repeatable by it.", "N", _HOW)]
+SearcherOption = Annotated[
+    list[str] | None,
+    _option("--searcher-option", "An option of the searcher; repeatable.", "KEY=VALUE", _HOW),
+]
+TrialSchedulerOption = Annotated[
+    list[str] | None,
+    _option("--trial-scheduler-option", "An option of the trial scheduler; repeatable.", "KEY=VALUE", _HOW),
+]
+
+Trials = Annotated[int | None, _option("--trials", "How many configurations, at most.", "N", _LONG)]
+MaxEpochs = Annotated[int | None, _option("--max-epochs", "The most epochs of one trial.", "N", _LONG)]
+Budget = Annotated[
+    str | None,
+    _option(
+        "--budget",
+        "Epochs or time in all: 500epochs, 600s, 10m, 2h. Unlimited if not given.",
+        "AMOUNT",
+        _LONG,
+    ),
+]
+
+Engine = Annotated[
+    str | None, _option("--engine", f"What runs the trials: {', '.join(PARTS['engines'])}.", "NAME", _WHERE)
+]
+Workers = Annotated[int | None, _option("--workers", "Trials at a time.", "N", _WHERE)]
+Out = Annotated[
+    str | None,
+    _option(
+        "--out",
+        "The experiment's own folder, or an fsspec URI; a new one under runs/ if not given.",
+        "FOLDER",
+        _WHERE,
+    ),
+]
+Device = Annotated[str | None, _option("--device", "auto, cpu, cuda, mps.", "NAME", _WHERE)]
+CpusPerTrial = Annotated[int | None, _option("--cpus-per-trial", "CPU cores of one trial.", "N", _WHERE)]
+GpusPerTrial = Annotated[
+    float | None, _option("--gpus-per-trial", "GPUs of one trial; fractions on ray.", "N", _WHERE)
+]
+KeepCheckpoints = Annotated[
+    str | None,
+    _option(
+        "--keep-checkpoints",
+        "Of how many finished trials: best (one), all, or a number.",
+        "best|all|N",
+        _WHERE,
+    ),
+]
+Address = Annotated[
+    str | None, _option("--address", "An existing Ray cluster: auto, or host:port.", "ADDRESS", _WHERE)
+]
+Describe = Annotated[
+    list[str] | None,
+    _option("--describe", "A word on the task, kept with the results; repeatable.", "KEY=VALUE", _WHERE),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Tracebacks of errors, and what the engine says.", rich_help_panel=_WHERE),
+]
+
+
+def asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a job among the options that were given; what was not given is left out.
+
+    Raises:
+        BadInput: a ``key=value`` is none.
+    """
+    asked = {name: value for name, value in given.items() if value is not None and name != "verbose"}
+    for name, field in (
+        ("searcher_option", "searcher_options"),
+        ("trial_scheduler_option", "trial_scheduler_options"),
+    ):
+        if pairs := asked.pop(name, None):
+            asked[field] = {key: plain(value) for key, value in _pairs(name, pairs)}
+    if pairs := asked.pop("describe", None):
+        asked["task"] = dict(_pairs("describe", pairs))
+    keep = asked.get("keep_checkpoints")
+    if keep is not None and keep.lstrip("-").isdigit():
+        asked["keep_checkpoints"] = int(keep)
+    return asked
+
+
+def plain(text: str) -> Any:
+    """The value of an option: a number, true or false where it reads as one, else text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _pairs(name: str, pairs: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise BadInput(f"--{name.replace('_', '-')}", pair, "key=value")
+        yield key.strip(), value

@@ -1,0 +1,158 @@
+"""``tune-lr run`` and ``tune-lr resume``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune_lr.cli import options
+from tune_lr.cli.errors import INTERRUPTED, ending_like_an_interrupt, say
+from tune_lr.errors import BadInput
+
+if TYPE_CHECKING:
+    from tune_lr.experiment import Experiment
+
+_TRAINER = (
+    "path/to/file.py or package.module, with :function (train if not given); or an experiment file (.yaml)."
+)
+
+
+def run(
+    context: typer.Context,
+    trainer: Annotated[str, typer.Argument(metavar="TRAINER[:FUNCTION]|FILE.yaml", help=_TRAINER)],
+    space: options.Space = None,
+    searcher: options.Searcher = None,
+    searcher_option: options.SearcherOption = None,
+    trial_scheduler: options.TrialScheduler = None,
+    trial_scheduler_option: options.TrialSchedulerOption = None,
+    metric: options.Metric = None,
+    mode: options.Mode = None,
+    scope: options.Scope = None,
+    seed: options.Seed = None,
+    trials: options.Trials = None,
+    max_epochs: options.MaxEpochs = None,
+    budget: options.Budget = None,
+    engine: options.Engine = None,
+    workers: options.Workers = None,
+    out: options.Out = None,
+    device: options.Device = None,
+    cpus_per_trial: options.CpusPerTrial = None,
+    gpus_per_trial: options.GpusPerTrial = None,
+    keep_checkpoints: options.KeepCheckpoints = None,
+    address: options.Address = None,
+    describe: options.Describe = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Tune: run trials of TRAINER until the trials or the budget are used up.
+
+    All of it can stand in an experiment file instead, under the options' names; options win over the file.
+    """
+    from tune_lr import jobs
+    from tune_lr.cli.jobfile import read_jobfile
+
+    asked = options.asked_for(context.params)
+    if trainer.endswith((".yaml", ".yml")):
+        del asked["trainer"]
+        asked = {**read_jobfile(Path(trainer)), **asked}
+    for name, expected in (
+        ("trainer", "path/to/file.py[:function]"),
+        ("space", "a name (tune-lr spaces) or a file"),
+    ):
+        if name not in asked:
+            raise BadInput(f"--{name}" if name != "trainer" else name, None, expected)
+    _require_new(asked.get("out"))
+    train, where = asked.pop("trainer"), asked.pop("space")
+    _drive(*jobs.prepare(train, where, out=asked.pop("out", None), **asked), verbose)
+
+
+def resume(
+    context: typer.Context,
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The experiment's folder or URI.")],
+    trials: options.Trials = None,
+    budget: options.Budget = None,
+    engine: options.Engine = None,
+    workers: options.Workers = None,
+    device: options.Device = None,
+    cpus_per_trial: options.CpusPerTrial = None,
+    gpus_per_trial: options.GpusPerTrial = None,
+    keep_checkpoints: options.KeepCheckpoints = None,
+    address: options.Address = None,
+    trainer: Annotated[
+        str | None,
+        typer.Option(metavar="TRAINER[:FUNCTION]", help="Where the trainer is now, if it was moved."),
+    ] = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Go on with an experiment that was killed, interrupted or failed, or extend a finished one."""
+    from tune_lr import jobs
+    from tune_lr.experiment import Experiment
+
+    changes = options.asked_for(context.params)
+    del changes["folder"]
+    before = Experiment.open(folder)
+    changed = {name for name, value in changes.items() if getattr(before.job, name, None) != value}
+    if before.record().status == "finished" and not changed:
+        typer.echo(f"{folder} is finished. To extend it, ask for more: tune-lr resume {folder} --trials N")
+        return
+    changes.pop("trainer", None)
+    _drive(*jobs.reopen(folder, trainer, **changes), verbose)
+
+
+def _drive(experiment: Experiment, trainer: Any, verbose: bool) -> None:
+    """Run an experiment, show how it goes, and what came out."""
+    from tune_lr import jobs
+    from tune_lr.views import show
+    from tune_lr.views.progress import Progress
+
+    where = show.quoted(str(experiment.path))
+    typer.echo(f"{trainer} over {experiment.space.name}, in {where}")
+    try:
+        with _chatter(verbose), ending_like_an_interrupt(), Progress() as progress:
+            jobs.run(experiment, trainer, (progress,))
+    except KeyboardInterrupt:
+        typer.echo(show.summary(experiment, experiment.record()))
+        say(f"interrupted; everything is kept. To go on: tune-lr resume {where}")
+        raise typer.Exit(INTERRUPTED) from None
+    show.finale(experiment, show.console_for_results())
+
+
+def _require_new(out: str | None) -> None:
+    from tune_lr.experiment import Experiment
+    from tune_lr.views.show import quoted
+
+    if out is None:
+        return
+    try:
+        Experiment.open(out)
+    except BadInput:
+        return  # nothing is there, or nothing that can be read: making it says which
+    raise BadInput(
+        "--out", out, f"a new folder; to go on with the experiment in this one: tune-lr resume {quoted(out)}"
+    )
+
+
+@contextmanager
+def _chatter(verbose: bool) -> Iterator[None]:
+    """Whether engines may tell what they do."""
+    if verbose:
+        os.environ["TUNE_LR_VERBOSE"] = "1"
+        logging.basicConfig(level=logging.INFO)
+        yield
+        return
+    loggers = [logging.getLogger(name) for name in ("ray", "syne_tune", "optuna")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

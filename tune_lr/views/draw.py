@@ -1,0 +1,45 @@
+"""Pictures of an experiment as files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tune_lr.errors import BadInput
+from tune_lr.experiment import Experiment
+
+_PICTURES = (".png", ".svg", ".pdf")
+
+
+def write(experiment: Experiment, file: Path) -> None:
+    """Draw the experiment into a file; its suffix says how.
+
+    Raises:
+        BadInput: another suffix, or a place that cannot be written.
+        MissingExtra: what draws it is not installed.
+    """
+    suffix = file.suffix.lower()
+    if suffix not in (*_PICTURES, ".html"):
+        raise BadInput(
+            "--out", str(file), f"a file that ends with one of: {', '.join((*_PICTURES, '.html'))}"
+        )
+    temporary = file.with_name(f".{os.getpid()}{file.name}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _draw(experiment, temporary, suffix)
+        os.replace(temporary, file)
+    except OSError as error:
+        raise BadInput("--out", str(file), f"a place to write to ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+
+
+def _draw(experiment: Experiment, file: Path, suffix: str) -> None:
+    if suffix == ".html":
+        from tune_lr.views.page import page
+
+        file.write_text(page(experiment), encoding="utf-8")
+        return
+    from tune_lr.views.plot import figure
+
+    figure(experiment).savefig(file, dpi=150, format=suffix[1:])

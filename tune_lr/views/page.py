@@ -1,0 +1,93 @@
+"""An experiment as a page: the same curves to point at and zoom into, in one file that needs no network."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+from tune_lr.errors import MissingExtra
+from tune_lr.experiment import Experiment
+from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curve, Curves, curves, is_wide, view_of
+from tune_lr.views.words import STATUSES, short
+
+
+def page(experiment: Experiment) -> str:
+    """The page as HTML.
+
+    Raises:
+        MissingExtra: plotly is not installed.
+    """
+    try:
+        from plotly.io import to_html
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a page of an experiment", "plot") from error
+
+    name = Path(experiment.path).name if experiment.path else "experiment"
+    drawn: str = to_html(_figure(curves(experiment), name), include_plotlyjs=True, full_html=True)
+    return drawn
+
+
+def _figure(found: Curves, name: str) -> Any:
+    from plotly.subplots import make_subplots
+
+    titles = [f"{found.metric} of each trial", "learning rate of each trial", f"best {found.metric} so far"]
+    chart = make_subplots(rows=1, cols=3, subplot_titles=[html.escape(title) for title in titles])
+    for status in reversed(STATUSES):
+        _add(chart, found.of_status(status), status, COLOURS[status], 1.3)
+    if found.best_curve is not None:
+        label = f"best: trial {found.best_curve.trial_id} ({found.best_curve.status})"
+        _add(chart, [found.best_curve], label, BEST_COLOUR, 3.5)
+    chart.add_scatter(
+        x=found.spent, y=found.best_so_far, row=1, col=3, mode="lines", line_shape="hv",
+        line={"color": BEST_COLOUR, "width": 3}, showlegend=False,
+        hovertemplate="%{x} epochs spent<br>best %{y:.4g}<extra></extra>",
+    )  # fmt: skip
+    _axes(chart, found)
+    chart.update_layout(
+        title=html.escape(name), template="plotly_white", hovermode="closest", height=560,
+        legend={"orientation": "h", "y": -0.15},
+    )  # fmt: skip
+    return chart
+
+
+def _axes(chart: Any, found: Curves) -> None:
+    import math
+
+    view = view_of(found)
+    values = [value for curve in found.trials for value in curve.values]
+    log = is_wide([value for value in values if view is None or view[0] <= value <= view[1]])
+    limits = None
+    if view is not None:
+        limits = [math.log10(view[0]), math.log10(view[1])] if log else list(view)
+    chart.update_yaxes(type="log" if log else "linear", range=limits, row=1, col=1)
+    positive = all(lr > 0 for curve in found.trials for lr in curve.lrs)
+    chart.update_yaxes(type="log" if positive else "linear", row=1, col=2)
+    chart.update_yaxes(type="log" if is_wide(found.best_so_far) else "linear", row=1, col=3)
+    for column, label in ((1, "epoch"), (2, "epoch"), (3, "epochs spent, all trials")):
+        chart.update_xaxes(title_text=label, row=1, col=column)
+
+
+def _add(chart: Any, group: list[Curve], label: str, colour: str, width: float) -> None:
+    """The lines of a group as one trace a panel, with gaps between them: hundreds of trials stay quick."""
+    panels = [[(curve, curve.epochs, curve.values) for curve in group]]
+    panels.append([(curve, curve.lr_epochs, curve.lrs) for curve in group])
+    for column, lines in enumerate(panels, start=1):
+        across: list[int | None] = []
+        up: list[float | None] = []
+        said: list[str] = []
+        for curve, epochs, values in lines:
+            across += [*epochs, None]
+            up += [*values, None]
+            said += [_told(curve)] * (len(epochs) + 1)
+        chart.add_scatter(
+            x=across, y=up, text=said, row=1, col=column, name=html.escape(label), legendgroup=label,
+            showlegend=column == 1 and bool(group), mode="lines+markers" if len(group) < 2 else "lines",
+            line={"color": colour, "width": width}, opacity=1.0 if width > 2 else 0.6,
+            hovertemplate="%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>",
+        )  # fmt: skip
+
+
+def _told(curve: Curve) -> str:
+    knobs = (f"{html.escape(name)} {html.escape(short(value))}" for name, value in curve.config.items())
+    return "<br>".join([f"<b>trial {curve.trial_id}</b> ({curve.status})", *knobs])

@@ -1,0 +1,138 @@
+"""An experiment as a picture: loss curves, LR curves, and the best so far against epochs spent."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from tune_lr.errors import MissingExtra
+from tune_lr.experiment import Experiment
+from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curve, Curves, curves, is_wide, view_of
+from tune_lr.views.words import STATUSES, short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GRID = "#e6e6e6"
+_INK = "#333333"
+
+
+def figure(experiment: Experiment) -> Figure:
+    """A matplotlib figure, made without a display; notebooks show it by themselves.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise MissingExtra("a picture of an experiment", "plot") from error
+
+    class Picture(Figure):
+        def _repr_png_(self) -> bytes:
+            drawn = io.BytesIO()
+            self.savefig(drawn, format="png", dpi=110)
+            return drawn.getvalue()
+
+    found = curves(experiment)
+    with_lr = any(curve.lrs for curve in found.trials)
+    picture = Picture(figsize=(13.5 if with_lr else 9.5, 4.2), layout="constrained", facecolor="white")
+    axes = picture.subplots(1, 3 if with_lr else 2, squeeze=False)[0]
+    _losses(axes[0], found)
+    if with_lr:
+        _rates(axes[1], found)
+    _best(axes[-1], found)
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        picture.legend(
+            handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9
+        )
+    return picture
+
+
+def _losses(axes: Axes, found: Curves) -> None:
+    _dress(axes, f"{found.metric} of each trial", "epoch", found.metric)
+    values = [value for curve in found.trials for value in curve.values]
+    view = view_of(found)
+    _lines(axes, found, lambda curve: (curve.epochs, curve.values))
+    for curve in found.trials:
+        if curve.status in ("failed", "diverged") and curve.epochs:
+            end = curve.values[-1]
+            if view is not None:
+                end = min(max(end, view[0]), view[1])
+            axes.plot(curve.epochs[-1], end, "x", color=COLOURS[curve.status], markersize=6, clip_on=False)
+    if is_wide([value for value in values if view is None or view[0] <= value <= view[1]]):
+        _logarithmic(axes)
+        if view is not None:
+            axes.set_ylim(view[0] * 0.9, view[1])
+    elif view is not None:
+        margin = 0.04 * (view[1] - view[0])
+        axes.set_ylim(view[0] - margin, view[1] + margin)
+
+
+def _rates(axes: Axes, found: Curves) -> None:
+    _dress(axes, "learning rate of each trial", "epoch", "lr")
+    _lines(axes, found, lambda curve: (curve.lr_epochs, curve.lrs))
+    if all(lr > 0 for curve in found.trials for lr in curve.lrs):
+        _logarithmic(axes)
+
+
+def _best(axes: Axes, found: Curves) -> None:
+    _dress(axes, f"best {found.metric} so far", "epochs spent, all trials", found.metric)
+    if not found.spent:
+        return
+    axes.step(found.spent, found.best_so_far, where="post", color=BEST_COLOUR, linewidth=2.4)
+    axes.plot(found.spent[-1], found.best_so_far[-1], "o", color=BEST_COLOUR, markersize=6)
+    axes.annotate(
+        short(found.best_so_far[-1]),
+        (found.spent[-1], found.best_so_far[-1]),
+        xytext=(0, 9 if found.mode == "min" else -16),
+        textcoords="offset points",
+        ha="right",
+        color=_INK,
+        fontweight="bold",
+    )
+    if is_wide(found.best_so_far):
+        _logarithmic(axes)
+    axes.margins(y=0.15)
+
+
+def _lines(axes: Axes, found: Curves, points: Any) -> None:
+    """Every trial's line, the many faint, the best on top."""
+    faint = max(0.25, min(0.8, 25 / max(1, len(found.trials))))
+    for status in reversed(STATUSES):
+        group = [curve for curve in found.of_status(status) if points(curve)[0]]
+        for i, curve in enumerate(group):
+            _line(axes, points(curve), COLOURS[status], faint, 1.2, status if i == 0 else None)
+    best: Curve | None = found.best_curve
+    if best is not None and points(best)[0]:
+        _line(axes, points(best), BEST_COLOUR, 1.0, 2.8, f"best: trial {best.trial_id} ({best.status})")
+
+
+def _line(axes: Axes, points: Any, colour: str, alpha: float, width: float, label: str | None) -> None:
+    marker = "o" if len(points[0]) == 1 else None
+    axes.plot(*points, color=colour, alpha=alpha, linewidth=width, marker=marker, markersize=3, label=label)
+
+
+def _logarithmic(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _dress(axes: Axes, title: str, across: str, up: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK)
+    axes.set_xlabel(across, color=_INK)
+    axes.set_ylabel(up, color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(True, color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=_INK)
