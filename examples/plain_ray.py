@@ -50,7 +50,7 @@ def main():
         tune_config=tune.TuneConfig(
             metric="val_loss",
             mode="min",
-            num_samples=6,
+            num_samples=4,
             scheduler=ASHAScheduler(max_t=EPOCHS, reduction_factor=3),
             reuse_actors=True,
         ),

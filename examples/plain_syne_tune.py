@@ -55,7 +55,7 @@ def main():
         scheduler=ASHA(
             config_space, metric="val_loss", time_attr="epoch", max_t=EPOCHS, do_minimize=True, random_seed=0
         ),
-        stop_criterion=StoppingCriterion(max_num_trials_finished=6),
+        stop_criterion=StoppingCriterion(max_num_trials_finished=4),
         n_workers=2,
         sleep_time=0.5,
     )
