@@ -56,11 +56,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"jobs", "views", "learning", "experiment", "spacefile", "prior", "history"} | ASKED | VALUES,
 }
 
-#: (importing layer, imported layer) -> why a function of it, and only a function, may reach upwards.
-LAZY_EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("experiment", "views"): "Experiment.plot() is a convenience that opens the view of itself",
-}
-
 #: other people's package -> the only layers that may name it.
 FOREIGN: dict[str, set[str]] = {
     "ray": {"engines.on_ray"},
@@ -72,12 +67,11 @@ FOREIGN: dict[str, set[str]] = {
 
 @dataclass(frozen=True)
 class Import:
-    """One import: the module that makes it, what it asks for, where, and when it runs."""
+    """One import: the module that makes it, what it asks for, and where."""
 
     source: str
     target: str
     line: int
-    lazy: bool = False
     typing_only: bool = False
 
 
@@ -110,20 +104,19 @@ def imports(name: str, file: Path, known: set[str]) -> Iterator[Import]:
                 return [node.args[0].value]
         return []
 
-    def walk(node: ast.AST, lazy: bool, typing_only: bool) -> Iterator[Import]:
+    def walk(node: ast.AST, typing_only: bool) -> Iterator[Import]:
         for target in targets(node):
-            yield Import(name, target, node.lineno, lazy, typing_only)  # type: ignore[attr-defined]
+            yield Import(name, target, node.lineno, typing_only)  # type: ignore[attr-defined]
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for child in node.body:
-                yield from walk(child, lazy, True)
+                yield from walk(child, True)
             for child in node.orelse:
-                yield from walk(child, lazy, typing_only)
+                yield from walk(child, typing_only)
             return
-        inside = lazy or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for child in ast.iter_child_nodes(node):
-            yield from walk(child, inside, typing_only)
+            yield from walk(child, typing_only)
 
-    yield from walk(ast.parse(file.read_text("utf-8"), str(file)), False, False)
+    yield from walk(ast.parse(file.read_text("utf-8"), str(file)), False)
 
 
 def all_imports(package: Path) -> list[Import]:
@@ -157,18 +150,16 @@ def violations(package: Path) -> list[str]:
         asked = layer(made.target)
         if asked is None:
             wrong.append(f"{where}: import {made.target} from the module that owns it, not from the package")
-        elif not (asked in {own} | MAY_IMPORT[own] or (made.lazy and (own, asked) in LAZY_EXCEPTIONS)):
+        elif asked not in {own} | MAY_IMPORT[own]:
             wrong.append(f"{where}: {own} must not import {asked} ({made.target})")
     return wrong
 
 
 def circle(package: Path) -> list[str]:
-    """The modules of one circle of imports that run, or nothing. The named exceptions do not count."""
+    """The modules of one circle of imports that run, or nothing."""
     graph: dict[str, set[str]] = {name: set() for name in modules(package)}
     for made in all_imports(package):
-        pair = (layer(made.source) or "", layer(made.target) or "")
-        excepted = made.typing_only or (made.lazy and pair in LAZY_EXCEPTIONS)
-        if made.target in graph and made.source not in (made.target, package.name) and not excepted:
+        if made.target in graph and made.source not in (made.target, package.name) and not made.typing_only:
             graph[made.source].add(made.target)
     try:
         graphlib.TopologicalSorter(graph).prepare()
@@ -183,11 +174,6 @@ def test_every_import_goes_downwards() -> None:
 
 def test_no_imports_go_in_a_circle() -> None:
     assert circle(PACKAGE) == []
-
-
-def test_no_exception_outlives_its_use() -> None:
-    used = {(layer(i.source), layer(i.target)) for i in all_imports(PACKAGE) if i.lazy}
-    assert set(LAZY_EXCEPTIONS) <= used
 
 
 def test_no_file_is_too_long_to_read() -> None:

@@ -207,9 +207,7 @@ class Experiment:
 
     def plot(self) -> Any:
         """A matplotlib figure: loss curves, LR curves, and the best so far against epochs spent."""
-        from tune_lr.views.plot import figure
-
-        return figure(self)
+        return registry.load("views", "plot")(self)
 
     def __repr__(self) -> str:
         record = self.record()

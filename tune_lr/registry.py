@@ -50,10 +50,14 @@ PARTS: dict[str, dict[str, str]] = {
         "syne-tune/native-median": "tune_lr.engines.on_syne.native:NativeMedian",
         "syne-tune/pbt": "tune_lr.engines.on_syne.native:Pbt",
     },
+    # A function of an experiment that draws it.
+    "views": {
+        "plot": "tune_lr.views.plot:figure",
+    },
 }
 
 #: Which extra brings the library that a part's module imports.
-EXTRAS = {"syne_tune": "syne-tune", "ray": "ray", "optuna": "ray"}
+EXTRAS = {"syne_tune": "syne-tune", "ray": "ray", "optuna": "ray", "matplotlib": "plot", "plotly": "plot"}
 
 
 def names(kind: str) -> list[str]:
