@@ -11,6 +11,7 @@ import io
 import os
 import pickle
 import re
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,8 @@ from tune_lr.errors import BadInput
 from tune_lr.journal import Journal, Report
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.pt")
+#: What a trial that began as a copy of another began with; it counts without a report of this trial's.
+_INHERITED = re.compile(r"inherited-(\d+)\.pt")
 
 
 class TrialFolder:
@@ -57,22 +60,50 @@ class TrialFolder:
         """The newest checkpoint that counts and can be read, as ``(epoch, state)``."""
         import torch
 
-        reported = {report.epoch for report in self.reports()}
-        for epoch, file in self.checkpoints():
-            if epoch in reported:
-                try:
-                    state = torch.load(file, map_location=map_location, weights_only=True)
-                except Exception:  # a damaged file makes torch raise a dozen kinds
-                    continue
-                if isinstance(state, dict):
-                    return epoch, state
+        for epoch, file in self._counting():
+            try:
+                state = torch.load(file, map_location=map_location, weights_only=True)
+            except Exception:  # a damaged file makes torch raise a dozen kinds
+                continue
+            if isinstance(state, dict):
+                return epoch, state
         return None
+
+    def _counting(self) -> list[tuple[int, Path]]:
+        """The checkpoints to go on from, newest first: its own that count, then the one it began with."""
+        reported = {report.epoch for report in self.reports()}
+        return [found for found in self.checkpoints() if found[0] in reported] + self._files(_INHERITED)
+
+    def inherit(self, source: TrialFolder) -> None:
+        """Begin where another trial stands: at a copy of its newest checkpoint that counts.
+
+        Nothing happens where this trial has a checkpoint already, or that one has none.
+        """
+        if self._files(_INHERITED) or self.checkpoints():
+            return
+        for epoch, file in source._counting():
+            self.path.mkdir(parents=True, exist_ok=True)
+            temporary = self.path / f".saving-inherited-{epoch}"
+            try:
+                shutil.copyfile(file, temporary)
+            except FileNotFoundError:
+                continue  # that trial runs, and has a newer one now
+            os.replace(temporary, self.path / f"inherited-{epoch}.pt")
+            return
+
+    @property
+    def inherited(self) -> bool:
+        """Whether the trial began at another's checkpoint."""
+        return bool(self._files(_INHERITED))
 
     def checkpoints(self) -> list[tuple[int, Path]]:
         """``(epoch, file)``, newest first."""
+        return self._files(_CHECKPOINT)
+
+    def _files(self, pattern: re.Pattern[str]) -> list[tuple[int, Path]]:
         if not self.path.is_dir():
             return []
-        found = ((_CHECKPOINT.fullmatch(file.name), file) for file in self.path.iterdir())
+        found = ((pattern.fullmatch(file.name), file) for file in self.path.iterdir())
         return sorted(((int(match[1]), file) for match, file in found if match), reverse=True)
 
     def drop_superseded(self, last_reported: int) -> None:
@@ -86,7 +117,8 @@ class TrialFolder:
 
     def drop_checkpoints(self) -> None:
         """Remove every checkpoint, and what a kill in the middle of saving one left behind."""
-        for file in [*(file for _, file in self.checkpoints()), *self.path.glob(".saving-*")]:
+        kept = [*self.checkpoints(), *self._files(_INHERITED)]
+        for file in [*(file for _, file in kept), *self.path.glob(".saving-*")]:
             file.unlink(missing_ok=True)
 
     def close(self) -> None:
