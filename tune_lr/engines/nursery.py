@@ -56,6 +56,11 @@ def receive(connection: Connection) -> dict[str, Any]:
     return message
 
 
+def as_text(trainer: Trainer) -> list[str | None]:
+    """The trainer as the arguments that make it again elsewhere."""
+    return [trainer.function, trainer.file, trainer.module, trainer.pickled]
+
+
 def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
@@ -69,7 +74,7 @@ def serve(fd: int) -> None:
     """Entry point: load the trainer, say how that went, and make workers until the driver is gone."""
     control = Connection(fd)
     try:
-        trainer = Trainer(**receive(control)["trainer"])
+        trainer = Trainer(*receive(control)["trainer"])
         try:
             train = _load(trainer)
         except BadInput as error:
@@ -274,7 +279,7 @@ def _work(channel: Connection, train: Train | None) -> None:
             os._exit(1)
         return decision
 
-    outcome = run_leg(leg, train or _load(Trainer(**order["trainer"])), report)
+    outcome = run_leg(leg, train or _load(Trainer(*order["trainer"])), report)
     send(channel, {"outcome": outcome.to_json()})
 
 

@@ -14,7 +14,7 @@ import tempfile
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO, Any
@@ -160,7 +160,7 @@ class Workers:
         worker = _Worker(leg, Connection(ours.detach()), devices)
         self._workers[number] = worker
         order = {"start": number, "cpus": leg.cpus, "devices": ",".join(devices) if devices else None}
-        trainer = None if self._nursery.forks else asdict(self._trainer)
+        trainer = None if self._nursery.forks else nursery.as_text(self._trainer)
         with theirs, contextlib.suppress(OSError):  # a dead nursery is found at the next wait
             self._nursery.start(order, theirs)
             nursery.send(worker.channel, {"leg": leg.to_json(), "trainer": trainer})
@@ -230,7 +230,7 @@ class _Handle:
         self.control = Connection(os.dup(ours.fileno()))
         self._finalizer = weakref.finalize(self, _end_process, self._process, self.control, ours)
         try:
-            nursery.send(self.control, {"trainer": asdict(trainer)})
+            nursery.send(self.control, {"trainer": nursery.as_text(trainer)})
             answer = nursery.receive(self.control)
         except (EOFError, OSError):
             death = _death(self.close())
