@@ -232,7 +232,7 @@ def test_what_is_allowed_is_let_through(tmp_path: Path) -> None:
     package = house(
         tmp_path,
         space="from tune_lr.errors import BadInput\nimport numpy",
-        experiment="import tune_lr.space\ndef plot():\n    from tune_lr.views import plot",
+        experiment="import tune_lr.space\ndef plot():\n    from tune_lr.tables import reports_table",
         engines__on_ray__launch="import ray\nimport tune_lr.engines.base, tune_lr.experiment",
         views__plot="from tune_lr.experiment import Experiment",
     )
