@@ -11,7 +11,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tune_lr
-from tune_lr.trials.loop import fit
 
 
 @cache
@@ -33,7 +32,7 @@ def train(config, trial):
     config = {"clip_norm": 1.0, **config}  # a high rate should cost accuracy, not end in NaN
     torch.manual_seed(trial.seed)
     training_set, validation_set = diabetes()
-    fit(
+    tune_lr.fit(
         trial,
         config,
         model=nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 1)),

@@ -11,7 +11,6 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tune_lr
-from tune_lr.trials.loop import fit
 
 
 @cache
@@ -51,7 +50,7 @@ def train(config, trial):
             "val_accuracy": (scores.argmax(dim=1) == y_val).float().mean(),
         }
 
-    fit(
+    tune_lr.fit(
         trial,
         config,
         model=make_model(),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tune_lr.schedules.greedy import GreedyLR
     from tune_lr.space import SearchSpace
     from tune_lr.spacefile import load_space
+    from tune_lr.trials.loop import fit
     from tune_lr.trials.trial import Trial
 
     __version__: str
@@ -30,6 +31,7 @@ __all__ = [
     "Trial",
     "__version__",
     "build_schedule",
+    "fit",
     "load_space",
     "resume",
     "tune",
@@ -43,6 +45,7 @@ _HOMES = {
     "SearchSpace": "tune_lr.space",
     "Trial": "tune_lr.trials.trial",
     "build_schedule": "tune_lr.schedules",
+    "fit": "tune_lr.trials.loop",
     "load_space": "tune_lr.spacefile",
     "resume": "tune_lr.jobs",
     "tune": "tune_lr.jobs",
