@@ -31,8 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registry": {"errors"},
     "journal": {"registry", "errors"},
     "objective": GROUND,
+    "plain_yaml": GROUND,
     "space": GROUND,
-    "spacefile": {"space"} | GROUND,
+    "spacefile": {"space", "plain_yaml"} | GROUND,
     "schedules": {"registry", "errors"},
     "trials": {"schedules"} | VALUES,
     "history": VALUES,
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": {"engines"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,
     "views": {"experiment", "spacefile", "history"} | ASKED | VALUES,
-    "cli": {"jobs", "views", "learning", "experiment", "spacefile", "prior", "history"} | ASKED | VALUES,
+    "cli": {"jobs", "views", "learning", "experiment", "spacefile", "plain_yaml"} | PAST | ASKED,
 }
 
 #: other people's package -> the only layers that may name it.

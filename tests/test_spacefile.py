@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_lr.errors import BadInput, UnknownName
+from tune_lr.plain_yaml import LARGEST_FILE
 from tune_lr.space import CategoricalKnob, ConstantKnob, FloatKnob, SearchSpace
-from tune_lr.spacefile import LARGEST_FILE, dump_space, load_space, parse_space, space_names
+from tune_lr.spacefile import dump_space, load_space, parse_space, space_names
 
 TEXT = """\
 # A comment first.

@@ -35,6 +35,14 @@ class BadInput(TuneLRError, ValueError):
         super().__init__(f"{field}: {shorten(value)} is not usable; expected {expected}")
 
 
+class Missing(BadInput):
+    """Something that is needed was not given."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(field, None, expected)
+        self.args = (f"{field}: not given; expected {expected}",)
+
+
 class UnknownName(BadInput):
     """A name that no registry or folder knows; the message lists near matches and all names."""
 
@@ -43,7 +51,7 @@ class UnknownName(BadInput):
         near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         super().__init__(field, value, f"one of: {', '.join(names) or '(none)'}")
-        self.args = (f"{field}: unknown name {shorten(value)}; {hint}known: {', '.join(names)}",)
+        self.args = (f"{field}: unknown name {shorten(value)}; {hint}known: {', '.join(names) or '(none)'}",)
 
 
 class MissingExtra(TuneLRError, ImportError):

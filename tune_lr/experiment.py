@@ -8,7 +8,6 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +21,7 @@ from tune_lr.job import Job
 from tune_lr.journal import Journal, write_json
 from tune_lr.mirror import Mirror, is_uri
 from tune_lr.objective import Objective
-from tune_lr.record import Record
+from tune_lr.record import Best, Record
 from tune_lr.space import SearchSpace
 from tune_lr.tables import reports_table, trials_table, write_parquet
 
@@ -36,17 +35,6 @@ CHANGEABLE = frozenset(
 )
 FILES = ("experiment.json", "journal.jsonl", "reports.parquet", "trials.parquet")
 _VERSIONS = ("tune-lr", "torch", "numpy", "syne-tune", "ray")
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best trial so far: its value (in the metric's own direction), configuration and epochs."""
-
-    trial_id: str
-    value: float
-    config: dict[str, Any]
-    epochs: int
-    status: str
 
 
 class Experiment:
@@ -188,14 +176,14 @@ class Experiment:
         return Record.of(self.journal.read())
 
     @property
+    def where(self) -> str:
+        """The folder or URI that it lies at."""
+        return self._mirror.uri if self._mirror else str(self.path or "memory")
+
+    @property
     def best(self) -> Best | None:
         """The best trial, or None where none has a finite value."""
-        ranked = self.record().ranked(self.objective)
-        if not ranked:
-            return None
-        first = ranked[0]
-        value = self.objective.value(self.objective.score(first.losses(self.objective)))
-        return Best(first.trial_id, value, dict(first.config), first.epochs, first.status)
+        return self.record().best(self.objective)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a report, as in ``reports.parquet``."""
@@ -211,8 +199,8 @@ class Experiment:
 
     def __repr__(self) -> str:
         record = self.record()
-        where = str(self.path) if self.path else "in memory"
-        return f"<Experiment {where}: {record.status}, {len(record.trials)} trials, {record.epochs} epochs>"
+        counts = f"{len(record.trials)} trials, {record.epochs} epochs"
+        return f"<Experiment in {self.where}: {record.status}, {counts}>"
 
     # Files ------------------------------------------------------------------------------------------
 
@@ -249,7 +237,9 @@ def _make(part: Any, job: Job, kind: str, **more: Any) -> Any:
         for name in options:
             if name not in known:
                 raise UnknownName(
-                    f"option of {kind} {getattr(job, kind)}", name, set(known) - {"self", "space"}
+                    f"option of {kind} {getattr(job, kind)}",
+                    name,
+                    set(known) - {"space", "seed", "max_epochs"},
                 )
     return part(**{"seed": job.seed, "max_epochs": job.max_epochs, **more, **options})
 

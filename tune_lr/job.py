@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tune_lr.errors import BadInput, UnknownName
+from tune_lr.errors import BadInput, Missing, UnknownName
 from tune_lr.objective import Objective
 from tune_lr.space import SearchSpace
 
 _BUDGET = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(epochs?|s|m|h)\s*")
+#: What PyTorch trains on; a number may follow (``cuda:1``).
+_DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -64,6 +66,23 @@ class Job(BaseModel):
         if text is not None:
             parse_budget(text)
         return text
+
+    @field_validator(
+        "trials", "max_epochs", "workers", "seed", "cpus_per_trial", "gpus_per_trial", mode="before"
+    )
+    @classmethod
+    def _true_is_no_number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("a number")
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, device: str) -> str:
+        kind, _, number = device.partition(":")
+        if kind not in _DEVICES or (number and not number.isdigit()):
+            raise UnknownName("device", device, _DEVICES)
+        return device
 
     @field_validator("keep_checkpoints")
     @classmethod
@@ -148,9 +167,23 @@ def _readable(error: ValidationError, model: type[BaseModel]) -> BadInput:
     if first["type"] == "extra_forbidden":
         return UnknownName("job field", field, model.model_fields)
     if first["type"] == "missing":
-        return BadInput(field, None, "a value; it is required")
+        return Missing(field, "a value")
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, BadInput):
         return cause
-    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return BadInput(field, first["input"], expected)
+    return BadInput(field, first["input"], _expected(first["type"], first["msg"], first.get("ctx", {})))
+
+
+def _expected(kind: str, message: str, limits: Mapping[str, Any]) -> str:
+    """What would be right, where pydantic says what is wrong."""
+    if kind == "greater_than_equal":
+        return f"a number of at least {limits['ge']}"
+    if kind == "less_than":
+        return f"a number below {limits['lt']}"
+    if kind.startswith("int"):
+        return "a whole number"
+    if kind.startswith("float"):
+        return "a number"
+    if kind.startswith("string"):
+        return "text"
+    return message.removeprefix("Input should be ").removeprefix("Value error, ")

@@ -61,6 +61,17 @@ class TrialRecord:
         return [loss for loss in read if loss is not None]
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best trial so far: its value (in the metric's own direction), configuration and epochs."""
+
+    trial_id: str
+    value: float
+    config: dict[str, Any]
+    epochs: int
+    status: str
+
+
 @dataclass
 class Record:
     """The state of an experiment: its trials, and what they cost."""
@@ -136,6 +147,15 @@ class Record:
         """Trials with a finite value that did not diverge, best first (ties: asked first)."""
         usable = [t for t in self.trials.values() if t.status != "diverged" and t.losses(objective)]
         return sorted(usable, key=lambda trial: objective.score(trial.losses(objective)))
+
+    def best(self, objective: Objective) -> Best | None:
+        """The best trial, or None where none has a finite value."""
+        ranked = self.ranked(objective)
+        if not ranked:
+            return None
+        first = ranked[0]
+        value = objective.value(objective.score(first.losses(objective)))
+        return Best(first.trial_id, value, dict(first.config), first.epochs, first.status)
 
 
 def headline(error: str) -> str:

@@ -1,20 +1,15 @@
 """YAML <-> SearchSpace: shipped spaces by name, anyone's by path.
 
-Space files travel between people, so one is read as plain data only: no tags, no anchors or aliases, no
-duplicate keys, true and false as the only booleans, and a limit on size and depth. Numbers are read as people
-write them (``1e-4`` is one, which YAML 1.1 takes for text).
+Space files travel between people, so one is read as plain data only (``plain_yaml``).
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -26,11 +21,9 @@ from pydantic import (
 )
 
 from tune_lr.errors import BadInput, UnknownName
+from tune_lr.plain_yaml import dump_plain, plain_content, read_text
 from tune_lr.space import SearchSpace, within
 from tune_lr.space.values import listed, number, scalar, whole
-
-LARGEST_FILE = 128 * 1024
-DEEPEST = 8
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -75,7 +68,7 @@ def parse_space(text: str, source: str = "space file") -> SearchSpace:
         BadInput: ``text`` is no YAML, uses what is not allowed in a space file, or describes no space.
     """
     with within(source):
-        content = _plain_content(text)
+        content = plain_content(text)
         try:
             _File.model_validate(content)
         except ValidationError as error:
@@ -85,11 +78,7 @@ def parse_space(text: str, source: str = "space file") -> SearchSpace:
 
 def dump_space(space: SearchSpace) -> str:
     """The space as the text of a space file, of which :func:`parse_space` makes an equal one."""
-    content = space.to_dict()
-    # What does not print is escaped, since PyYAML loses some of it (U+0085) otherwise.
-    prints = json.dumps(content, ensure_ascii=False).isprintable()
-    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=prints, width=100)
-    return text
+    return dump_plain(space.to_dict())
 
 
 def _read(path: Path, shown: str) -> str:
@@ -97,106 +86,7 @@ def _read(path: Path, shown: str) -> str:
         near = path.stem if path.stem in space_names() else None
         hint = f"; the shipped space is called {near}" if near else ""
         raise BadInput("space file", shown, f"the path of a file that exists{hint}")
-    try:
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
-        if len(raw) > LARGEST_FILE:
-            raise BadInput("space file", shown, f"a file of at most {LARGEST_FILE} bytes")
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInput("space file", shown, "a text file in UTF-8") from None
-    except OSError as error:
-        raise BadInput("space file", shown, f"a file that can be read ({error.strerror})") from error
-
-
-# What YAML is let through.
-
-_RESOLVERS = {
-    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    "int": (r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    "float": (
-        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        list("-+0123456789."),
-    ),
-}
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe, and with the few plain types of YAML's newer core schema."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what either schema would take for something else than text."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-for _tag, (_pattern, _first) in _RESOLVERS.items():
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), _first)
-
-_AMBIGUOUS = re.compile(r"(?:yes|no|on|off)\Z", re.IGNORECASE)
-
-
-def _plain_content(text: str) -> Any:
-    """The plain data in ``text``; raises BadInput with the line where something is wrong."""
-    if len(text) > LARGEST_FILE:
-        raise BadInput("size", len(text), f"at most {LARGEST_FILE} characters")
-    try:
-        _refuse_tricks(text)
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            return None if node is None else _plain(node, loader)
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadInput(f"line {line}", error.problem, "YAML that can be read") from None
-    except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput("text", str(error).splitlines()[0], "YAML that can be read") from None
-
-
-def _refuse_tricks(text: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        line = f"line {event.start_mark.line + 1 if event.start_mark else 1}"
-        anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
-        if anchor is not None:
-            raise BadInput(line, f"&{anchor}", "no anchors and aliases: write the value out")
-        if tag is not None:
-            raise BadInput(line, tag, "no tag: a space file is plain data")
-        if isinstance(event, yaml.ScalarEvent) and not event.style and _AMBIGUOUS.match(event.value):
-            raise BadInput(line, event.value, "true or false, or quotes around it if text is meant")
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > DEEPEST:
-            raise BadInput(line, f"depth {depth}", f"at most {DEEPEST} levels")
-
-
-def _plain(node: yaml.Node, loader: _Loader) -> Any:
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(one, loader) for one in node.value]
-    if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
-    found: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = _plain(key_node, loader)
-        line = f"line {key_node.start_mark.line + 1}"
-        if not isinstance(key, str):
-            raise BadInput(line, key, "text as the key (quotes make text)")
-        if key in found:
-            raise BadInput(line, key, "every key once")
-        found[key] = _plain(value_node, loader)
-    return found
+    return read_text(path, shown, "space file")
 
 
 # What a space file looks like.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -27,15 +28,13 @@ app.command("spaces")(look.spaces)
 
 def _version(asked: bool) -> None:
     if asked:
-        import tune_lr
-
-        typer.echo(f"tune-lr {tune_lr.__version__}")
+        typer.echo(f"tune-lr {version('tune-lr')}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[
+    said: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and exit.")
     ] = False,
 ) -> None:

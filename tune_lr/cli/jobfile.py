@@ -11,7 +11,8 @@ from typing import Any
 
 from tune_lr.errors import BadInput, UnknownName
 from tune_lr.job import Job
-from tune_lr.spacefile import _plain_content, _read
+from tune_lr.plain_yaml import plain_content, read_text
+from tune_lr.space import within
 
 
 def read_jobfile(path: Path) -> dict[str, Any]:
@@ -20,7 +21,10 @@ def read_jobfile(path: Path) -> dict[str, Any]:
     Raises:
         BadInput: there is no such file, it is no plain YAML mapping, or a key is unknown.
     """
-    content = _plain_content(_read(path, str(path)))
+    if not path.is_file():
+        raise BadInput("experiment file", str(path), "a file that exists")
+    with within(str(path)):
+        content = plain_content(read_text(path, str(path), "experiment file"))
     if not isinstance(content, dict):
         raise BadInput(
             str(path), content, "a mapping such as {trainer: train.py, space: greedy_lr, trials: 40}"

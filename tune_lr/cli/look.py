@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tune_lr.cli import options
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, Missing
 
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The experiment's folder or URI.")]
 
@@ -66,7 +66,7 @@ def spaces(
 
     if name is None:
         if yaml:
-            raise BadInput("--yaml", True, "the name of a space before it: tune-lr spaces NAME --yaml")
+            raise Missing("NAME", "a space: tune-lr spaces NAME --yaml")
         list_spaces(console_for_results())
     elif yaml:
         typer.echo(dump_space(load_space(name)), nl=False)

@@ -1,4 +1,7 @@
-"""The options that commands share. Defaults are those of ``Job``; here they are only told."""
+"""The options that commands share. Defaults are those of ``Job``; here they are only told.
+
+All are text to Typer: ``Job`` reads them, so that a message is the same wherever a value came from.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ Scope = Annotated[
     _option("--scope", "What decides about a trial: its best report, its last, or the mean of its last K.",
             "best|last|avg-K", _HOW),
 ]  # fmt: skip
-Seed = Annotated[int | None, _option("--seed", "Repeatable by it.", "N", _HOW)]
+Seed = Annotated[str | None, _option("--seed", "Repeatable by it.", "N", _HOW)]
 SearcherOption = Annotated[
     list[str] | None,
     _option("--searcher-option", "An option of the searcher; repeatable.", "KEY=VALUE", _HOW),
@@ -59,8 +62,8 @@ TrialSchedulerOption = Annotated[
     _option("--trial-scheduler-option", "An option of the trial scheduler; repeatable.", "KEY=VALUE", _HOW),
 ]
 
-Trials = Annotated[int | None, _option("--trials", "How many configurations, at most.", "N", _LONG)]
-MaxEpochs = Annotated[int | None, _option("--max-epochs", "The most epochs of one trial.", "N", _LONG)]
+Trials = Annotated[str | None, _option("--trials", "How many configurations, at most.", "N", _LONG)]
+MaxEpochs = Annotated[str | None, _option("--max-epochs", "The most epochs of one trial.", "N", _LONG)]
 Budget = Annotated[
     str | None,
     _option(
@@ -74,7 +77,7 @@ Budget = Annotated[
 Engine = Annotated[
     str | None, _option("--engine", f"What runs the trials: {', '.join(PARTS['engines'])}.", "NAME", _WHERE)
 ]
-Workers = Annotated[int | None, _option("--workers", "Trials at a time.", "N", _WHERE)]
+Workers = Annotated[str | None, _option("--workers", "Trials at a time.", "N", _WHERE)]
 Out = Annotated[
     str | None,
     _option(
@@ -85,9 +88,9 @@ Out = Annotated[
     ),
 ]
 Device = Annotated[str | None, _option("--device", "auto, cpu, cuda, mps.", "NAME", _WHERE)]
-CpusPerTrial = Annotated[int | None, _option("--cpus-per-trial", "CPU cores of one trial.", "N", _WHERE)]
+CpusPerTrial = Annotated[str | None, _option("--cpus-per-trial", "CPU cores of one trial.", "N", _WHERE)]
 GpusPerTrial = Annotated[
-    float | None, _option("--gpus-per-trial", "GPUs of one trial; fractions on ray.", "N", _WHERE)
+    str | None, _option("--gpus-per-trial", "GPUs of one trial; fractions on ray.", "N", _WHERE)
 ]
 KeepCheckpoints = Annotated[
     str | None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 
 from tune_lr.cli import options
 from tune_lr.cli.errors import INTERRUPTED, ending_like_an_interrupt, say
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, JobFailed, Missing
 
 if TYPE_CHECKING:
     from tune_lr.experiment import Experiment
@@ -61,12 +60,10 @@ def run(
     if trainer.endswith((".yaml", ".yml")):
         del asked["trainer"]
         asked = {**read_jobfile(Path(trainer)), **asked}
-    for name, expected in (
-        ("trainer", "path/to/file.py[:function]"),
-        ("space", "a name (tune-lr spaces) or a file"),
-    ):
-        if name not in asked:
-            raise BadInput(f"--{name}" if name != "trainer" else name, None, expected)
+    if "trainer" not in asked:
+        raise Missing(f"{trainer}, trainer", "path/to/file.py[:function]")
+    if "space" not in asked:
+        raise Missing("--space", "a name (tune-lr spaces lists them) or a file")
     _require_new(asked.get("out"))
     train, where = asked.pop("trainer"), asked.pop("space")
     _drive(*jobs.prepare(train, where, out=asked.pop("out", None), **asked), verbose)
@@ -97,12 +94,11 @@ def resume(
     changes = options.asked_for(context.params)
     del changes["folder"]
     before = Experiment.open(folder)
-    changed = {name for name, value in changes.items() if getattr(before.job, name, None) != value}
-    if before.record().status == "finished" and not changed:
+    moved = changes.pop("trainer", None)
+    if before.record().status == "finished" and before.job.changed(changes) == before.job:
         typer.echo(f"{folder} is finished. To extend it, ask for more: tune-lr resume {folder} --trials N")
         return
-    changes.pop("trainer", None)
-    _drive(*jobs.reopen(folder, trainer, **changes), verbose)
+    _drive(*jobs.reopen(folder, moved, **changes), verbose)
 
 
 def _drive(experiment: Experiment, trainer: Any, verbose: bool) -> None:
@@ -111,7 +107,7 @@ def _drive(experiment: Experiment, trainer: Any, verbose: bool) -> None:
     from tune_lr.views import show
     from tune_lr.views.progress import Progress
 
-    where = show.quoted(str(experiment.path))
+    where = show.quoted(experiment.where)
     typer.echo(f"{trainer} over {experiment.space.name}, in {where}")
     try:
         with _chatter(verbose), ending_like_an_interrupt(), Progress() as progress:
@@ -120,6 +116,8 @@ def _drive(experiment: Experiment, trainer: Any, verbose: bool) -> None:
         typer.echo(show.summary(experiment, experiment.record()))
         say(f"interrupted; everything is kept. To go on: tune-lr resume {where}")
         raise typer.Exit(INTERRUPTED) from None
+    except JobFailed as error:
+        raise JobFailed(f"{error}\nAll that is known of it: tune-lr show {where}", error.detail) from error
     show.finale(experiment, show.console_for_results())
 
 
@@ -140,19 +138,14 @@ def _require_new(out: str | None) -> None:
 
 @contextmanager
 def _chatter(verbose: bool) -> Iterator[None]:
-    """Whether engines may tell what they do."""
-    if verbose:
-        os.environ["TUNE_LR_VERBOSE"] = "1"
-        logging.basicConfig(level=logging.INFO)
+    """Whether engines tell what they do: they look at ``TUNE_LR_VERBOSE``."""
+    if not verbose:
         yield
         return
-    loggers = [logging.getLogger(name) for name in ("ray", "syne_tune", "optuna")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = os.environ.get("TUNE_LR_VERBOSE")
+    os.environ["TUNE_LR_VERBOSE"] = "1"
+    logging.basicConfig(level=logging.INFO)
     try:
-        with warnings.catch_warnings():
-            yield
+        yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        os.environ.pop("TUNE_LR_VERBOSE") if before is None else None

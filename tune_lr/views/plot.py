@@ -87,7 +87,7 @@ def _best(axes: Axes, found: Curves) -> None:
     axes.annotate(
         short(found.best_so_far[-1]),
         (found.spent[-1], found.best_so_far[-1]),
-        xytext=(0, 9 if found.mode == "min" else -16),
+        xytext=(0, -16 if found.mode == "min" else 9),
         textcoords="offset points",
         ha="right",
         color=_INK,
@@ -95,7 +95,7 @@ def _best(axes: Axes, found: Curves) -> None:
     )
     if is_wide(found.best_so_far):
         _logarithmic(axes)
-    axes.margins(y=0.15)
+    axes.margins(y=0.18)
 
 
 def _lines(axes: Axes, found: Curves, points: Any) -> None:

@@ -28,6 +28,7 @@ from tune_lr.views.words import about, counted, duration, short, tally
 #: So many failures are told one by one.
 _FAILURES_TOLD = 10
 _SECONDS_BETWEEN_QUIET_LINES = 60.0
+_SECONDS_TO_TELL = 60.0
 
 
 class Tally:
@@ -80,7 +81,7 @@ class Tally:
         """Seconds left, estimated, or None where it is too early to tell."""
         spent, guesses = now - self.began, []
         done, epochs = self.progress - self._progress_before, self.epochs - self._epochs_before
-        if done >= 1:
+        if done >= 3 or (done >= 1 and spent > _SECONDS_TO_TELL):  # the first trial pays for imports
             guesses.append((self.trials - self.progress) / done * spent)
         if self.limits.epochs and epochs >= self.max_epochs:
             guesses.append((self.limits.epochs - self.epochs) / epochs * spent)

@@ -45,10 +45,9 @@ def finale(experiment: Experiment, console: Console) -> None:
     """What to know when a job has ended: the summary, the best configuration, and where all of it lies."""
     record = experiment.record()
     console.print(Text(summary(experiment, record), style="bold"))
-    _print_failures(record, console)
     _print_best(experiment, record, console)
     if experiment.path:
-        where = quoted(str(experiment.path))
+        where = quoted(experiment.where)
         console.print(Text(f"\nMore:  tune-lr show {where}   tune-lr plot {where}", style="dim"))
 
 
@@ -77,9 +76,9 @@ def summary(experiment: Experiment, record: Record) -> str:
     counts: dict[Any, int] = {}
     for trial in record.trials.values():
         counts[trial.status] = counts.get(trial.status, 0) + 1
-    where = str(experiment.path) if experiment.path else "experiment in memory"
     parts = [record.status, f"{counted(len(record.trials), 'trial')} ({tally(counts)})"]
-    return f"{where}: {', '.join([*parts, counted(record.epochs, 'epoch'), duration(record.seconds)])}"
+    parts += [counted(record.epochs, "epoch"), duration(record.seconds)]
+    return f"{experiment.where}: {', '.join(parts)}"
 
 
 def trials_table(record: Record, objective: Objective, space: SearchSpace, width: int, top: int) -> Table:
