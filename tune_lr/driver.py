@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,10 +59,16 @@ class Driver:
         self.record = Record()
         #: Why the job cannot go on, if so.
         self.failure: TuneLRError | None = None
-        self._running: set[str] = set()
+        #: Legs under way: a paused trial's last one may be cleaning up when its next begins.
+        self._running: Counter[str] = Counter()
         self._dropped: set[str] = set()
         events = journal.read()
         Record.of(events)  # says what is wrong with a damaged journal, before a searcher hears of it
+        if events and not scheduler.exact:
+            why = (
+                "keeps state of its own, so what it decides from here on may differ from an uninterrupted run"
+            )
+            warnings.warn(f"trial scheduler {job.trial_scheduler} {why}", stacklevel=2)
         for event in events:
             self._replay(event)
         self._write("session", asked=job.model_dump(mode="json", exclude={"space"}))
@@ -105,8 +113,10 @@ class Driver:
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
         """A leg's worker is free again."""
-        self._running.discard(trial_id)
+        self._running -= Counter([trial_id])
         trial = self.record.trials[trial_id]
+        if trial_id in self._running:
+            return  # it was paused, and is trained on already
         if not trial.ended and outcome.status != "ended":
             self._write("end", trial_id=trial_id, status=outcome.status, error=outcome.error)
             self._tell_done(trial)
@@ -152,11 +162,11 @@ class Driver:
         for trial in list(self.record.trials.values()):
             if self.folder is None or not trial.unfinished:
                 continue
-            self._running.add(trial.trial_id)  # as it was when it reported
+            self._running[trial.trial_id] = 1  # as it was when it reported
             for report in TrialFolder(self.trial_folder(trial.trial_id)).reports():
                 if report.epoch > trial.epochs and trial.unfinished:
                     self.report(trial.trial_id, report)
-            self._running.discard(trial.trial_id)
+            del self._running[trial.trial_id]
 
     # Deciding ---------------------------------------------------------------------------------------
 
@@ -208,7 +218,8 @@ class Driver:
         return self._leg(trial_id)
 
     def _leg(self, trial_id: str) -> Leg:
-        self._running.add(trial_id)
+        self._running[trial_id] += 1
+        self._copy_checkpoint(trial_id, self.record.trials[trial_id].why.get("checkpoint_of"))
         digest = hashlib.sha256(f"{self.job.seed}/{trial_id}".encode()).digest()
         return Leg(
             trial_id=trial_id,
@@ -222,6 +233,18 @@ class Driver:
             must_save=self.scheduler.pauses,
         )
 
+    def _copy_checkpoint(self, trial_id: str, source: str | None) -> None:
+        """Where a rule wants a trial to begin as a copy of another (population-based training)."""
+        if source is None or self.folder is None:
+            return
+        folder = TrialFolder(self.trial_folder(trial_id))
+        folder.inherit(TrialFolder(self.trial_folder(source)))
+        if not (folder.inherited or folder.checkpoints()):
+            advice = "does the trainer call trial.resume(...) and trial.save()?"
+            warnings.warn(
+                f"trial {trial_id} begins anew: trial {source} saved nothing; {advice}", stacklevel=2
+            )
+
     def trial_folder(self, trial_id: str) -> Path:
         return (self.folder or Path()) / "trials" / trial_id
 
@@ -233,8 +256,9 @@ class Driver:
         if self.folder is None or keep is None:
             return
         kept = {trial.trial_id for trial in self.record.ranked(self.objective)[:keep]}
+        kept |= self._running.keys() | self._dropped | self.scheduler.wanted
         for trial in self.record.trials.values():
-            if trial.ended and trial.trial_id not in kept | self._running | self._dropped:
+            if trial.ended and trial.trial_id not in kept:
                 TrialFolder(self.trial_folder(trial.trial_id)).drop_checkpoints()
                 self._dropped.add(trial.trial_id)
 

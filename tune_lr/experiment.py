@@ -130,9 +130,9 @@ class Experiment:
                 stack.enter_context(_lock(self.path))
             if self._mirror:
                 stack.enter_context(self._mirror.following())
-            scheduler = _make(self._scheduler_class(), self.job, "trial_scheduler")
+            scheduler = _make(self._scheduler_class(), self.job, "trial_scheduler", self.space)
             searcher = scheduler.searcher or _make(
-                registry.load("searchers", self.job.searcher), self.job, "searcher", space=self.space
+                registry.load("searchers", self.job.searcher), self.job, "searcher", self.space
             )
             driver = Driver(self.job, self.journal, self.path, searcher, scheduler, listeners)
             self._describe("running")
@@ -229,7 +229,7 @@ class Experiment:
         )
 
 
-def _make(part: Any, job: Job, kind: str, **more: Any) -> Any:
+def _make(part: Any, job: Job, kind: str, space: SearchSpace) -> Any:
     """Build a searcher or trial scheduler with the job's options for it."""
     options = getattr(job, f"{kind}_options")
     known = inspect.signature(part).parameters
@@ -241,7 +241,8 @@ def _make(part: Any, job: Job, kind: str, **more: Any) -> Any:
                     name,
                     set(known) - {"space", "seed", "max_epochs"},
                 )
-    return part(**{"seed": job.seed, "max_epochs": job.max_epochs, **more, **options})
+    given = {"space": space} if kind == "searcher" or "space" in known else {}
+    return part(**given, **{"seed": job.seed, "max_epochs": job.max_epochs, **options})
 
 
 def _require_free(folder: Path, name: str) -> None:

@@ -23,11 +23,18 @@ class TrialScheduler(ABC):
 
     #: Whether ``decide`` may answer PAUSE, so that trainers must save checkpoints.
     pauses: ClassVar[bool] = False
+    #: Whether replaying a journal brings back all that it knows; where not, resuming is said to be inexact.
+    exact: ClassVar[bool] = True
     #: A rule that proposes configurations as well (population-based training) brings its own searcher.
     searcher: Searcher | None = None
 
     def __init__(self, *, max_epochs: int, seed: int = 0) -> None:
         self.max_epochs, self.seed = max_epochs, seed
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """Trials whose checkpoint a proposal will be a copy of (its ``why`` says ``checkpoint_of``)."""
+        return frozenset()
 
     def started(self, trial_id: str, config: dict[str, Any]) -> None:
         """A new trial begins."""
