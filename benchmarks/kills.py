@@ -94,15 +94,16 @@ class Job:
             raise SystemExit(f"the driver failed; see {self._output.name}")
 
     def epochs_begun(self) -> int:
-        return self.log.read_bytes().count(b"\n")
+        """How many different epochs of different trials have begun."""
+        return len(set(self.log.read_text().split("\n")[:-1]))
 
-    def kill_after(self, epochs: int) -> bool:
-        """Drive until that many more epochs have begun, then SIGKILL; False where the job ended first."""
-        driver, goal = self.start(), self.epochs_begun() + epochs
+    def kill_at(self, epochs: int) -> bool:
+        """Drive until so many epochs (one more at least) have begun, then SIGKILL; False: it ended first."""
+        driver, goal = self.start(), max(epochs, self.epochs_begun() + 1)
         while self.epochs_begun() < goal:
             if driver.poll() is not None:
                 return False
-            time.sleep(0.005)
+            time.sleep(0.002)
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
         return True
@@ -113,9 +114,8 @@ def measure(peaceful: Job, killed: Job, kills: int, seed: int = 0) -> Damage:
     from tune_lr import Experiment
 
     peaceful.finish()
-    chance, total, done = random.Random(seed), peaceful.epochs_begun(), 0
-    while done < kills and killed.kill_after(chance.randint(1, max(2, 2 * total // (kills + 2) - 1))):
-        done += 1
+    moments = sorted(random.Random(seed).sample(range(1, peaceful.epochs_begun() - kills), kills))
+    done = sum(killed.kill_at(moment) for moment in moments)
     killed.finish()
     expected, found = Experiment.open(peaceful.out).record(), Experiment.open(killed.out).record()
     begun = Counter(killed.log.read_text().split("\n")[:-1])
