@@ -96,6 +96,8 @@ def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
 
 def _judge(trial: Trial, leg: Leg) -> Outcome:
     """What a trainer that returned has achieved."""
+    if not trial.reported and trial.loaded_epoch >= trial.max_epochs:
+        return Outcome("completed")  # it began as a copy of one that had trained to the end
     if not trial.reported:
         why = f"the trainer returned without ever calling trial.report({leg.metric}=...)"
         return Outcome("failed", why, fatal=True)

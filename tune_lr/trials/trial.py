@@ -61,6 +61,8 @@ class Trial:
         self._epoch = 0
         #: The last epoch reported in this leg; 0 before any.
         self.last_reported = 0
+        #: The epoch of the checkpoint that was loaded; 0 without one.
+        self.loaded_epoch = 0
         self._objects: dict[str, Any] = {}
         self._randomness: dict[str, Any] | None = None
 
@@ -176,6 +178,7 @@ class Trial:
         if found is None:
             return None
         self._epoch, whole = found
+        self.loaded_epoch = self._epoch
         self.saved = True
         self._randomness = whole["randomness"]
         randomness.restore(self._randomness)
