@@ -89,11 +89,11 @@ def curves(experiment: Experiment) -> Curves:
 
 def is_wide(values: Sequence[float]) -> bool:
     """Whether a logarithmic axis suits the values: all above 0, and far apart."""
-    return bool(values) and min(values) > 0 and max(values) / min(values) > 10
+    return bool(values) and min(values) > 0 and 10 < max(values) / min(values) < 1e100
 
 
 def view_of(curves: Curves) -> tuple[float, float] | None:
-    """The range of values worth looking at: all of it, but for the excesses of the worst trials."""
+    """The range of values worth looking at, where the worst trials would squash the rest; else None."""
     values = sorted(value for curve in curves.trials for value in curve.values)
     if len(values) < 20:
         return None
@@ -102,4 +102,14 @@ def view_of(curves: Curves) -> tuple[float, float] | None:
     if abs(worst - best) <= 4 * abs(usual - best):
         return None
     edge = best + 1.5 * (usual - best)
-    return (best, edge) if curves.mode == "min" else (edge, best)
+    low, high = sorted((best, edge))
+    margin = 0.04 * (high - low) or 0.04 * abs(best) or 1.0
+    return low - margin, high + margin
+
+
+def suits_logarithm(curves: Curves, view: tuple[float, float] | None) -> bool:
+    """Whether the losses, as far as they are looked at, suit a logarithmic axis."""
+    values = [value for curve in curves.trials for value in curve.values]
+    if view is None:
+        return is_wide(values)
+    return view[0] > 0 and is_wide([value for value in values if view[0] <= value <= view[1]])

@@ -8,7 +8,16 @@ from typing import Any
 
 from tune_lr.errors import MissingExtra
 from tune_lr.experiment import Experiment
-from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curve, Curves, curves, is_wide, view_of
+from tune_lr.views.curves import (
+    BEST_COLOUR,
+    COLOURS,
+    Curve,
+    Curves,
+    curves,
+    is_wide,
+    suits_logarithm,
+    view_of,
+)
 from tune_lr.views.words import STATUSES, short
 
 
@@ -55,8 +64,7 @@ def _axes(chart: Any, found: Curves) -> None:
     import math
 
     view = view_of(found)
-    values = [value for curve in found.trials for value in curve.values]
-    log = is_wide([value for value in values if view is None or view[0] <= value <= view[1]])
+    log = suits_logarithm(found, view)
     limits = None
     if view is not None:
         limits = [math.log10(view[0]), math.log10(view[1])] if log else list(view)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from tune_lr.errors import MissingExtra
 from tune_lr.experiment import Experiment
-from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curve, Curves, curves, is_wide, view_of
+from tune_lr.views.curves import (
+    BEST_COLOUR,
+    COLOURS,
+    Curve,
+    Curves,
+    curves,
+    is_wide,
+    suits_logarithm,
+    view_of,
+)
 from tune_lr.views.words import STATUSES, short
 
 if TYPE_CHECKING:
@@ -53,7 +62,6 @@ def figure(experiment: Experiment) -> Figure:
 
 def _losses(axes: Axes, found: Curves) -> None:
     _dress(axes, f"{found.metric} of each trial", "epoch", found.metric)
-    values = [value for curve in found.trials for value in curve.values]
     view = view_of(found)
     _lines(axes, found, lambda curve: (curve.epochs, curve.values))
     for curve in found.trials:
@@ -62,13 +70,10 @@ def _losses(axes: Axes, found: Curves) -> None:
             if view is not None:
                 end = min(max(end, view[0]), view[1])
             axes.plot(curve.epochs[-1], end, "x", color=COLOURS[curve.status], markersize=6, clip_on=False)
-    if is_wide([value for value in values if view is None or view[0] <= value <= view[1]]):
+    if view is not None:
+        axes.set_ylim(*view)
+    if suits_logarithm(found, view):
         _logarithmic(axes)
-        if view is not None:
-            axes.set_ylim(view[0] * 0.9, view[1])
-    elif view is not None:
-        margin = 0.04 * (view[1] - view[0])
-        axes.set_ylim(view[0] - margin, view[1] + margin)
 
 
 def _rates(axes: Axes, found: Curves) -> None:
@@ -120,7 +125,7 @@ def _logarithmic(axes: Axes) -> None:
 
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if float(high) / float(low) < 1000 else (1,)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

@@ -13,7 +13,6 @@ from typing import IO, Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -148,13 +147,12 @@ class Progress:
         self._tally, self._failures = Tally(asked, record, event["time"]), 0
         stream = self._stream or sys.stdout
         console = Console(file=stream)
-        self._say = console.print if _can_redraw(console, stream) else _printer(stream)
+        self._say = _printer(stream)
         self._say(_opening(asked))
         self._last_line = time.monotonic() - self._every + min(1.0, self._every)
         if _can_redraw(console, stream):
-            self._live = Live(
-                console=console, get_renderable=self._picture, transient=True, refresh_per_second=4
-            )
+            self._say = lambda text: console.print(Text(text), soft_wrap=True)
+            self._live = Live(console=console, get_renderable=self._picture, transient=True)
             self._live.start()
 
     def _maybe_line(self, news: bool) -> None:
@@ -166,8 +164,7 @@ class Progress:
     def _tell_failure(self, trial: TrialRecord) -> None:
         self._failures += 1
         if self._failures <= _FAILURES_TOLD:
-            said = f"trial {trial.trial_id} failed: {headline(trial.error or '')}"
-            self._say(escape(said) if self._live else said)
+            self._say(f"trial {trial.trial_id} failed: {headline(trial.error or '')}")
         if self._failures == _FAILURES_TOLD:
             self._say("(further failures are counted, not told)")
 

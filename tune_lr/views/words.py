@@ -17,6 +17,8 @@ def short(value: object) -> str:
         return f"{value:.4g}" if math.isfinite(value) else str(value)
     if isinstance(value, str):
         return value if value.isprintable() and value.strip() == value and value else repr(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value)
 
 
