@@ -25,47 +25,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from tune_lr.engines.wire import command, environment, receive, send
 from tune_lr.errors import BadInput, TuneLRError
 from tune_lr.journal import CONTINUE, Decision, Report
 from tune_lr.trials.run import Leg, run_leg
 from tune_lr.trials.trainer import Train, Trainer
-
-#: A new interpreter that finds modules where its parent does. ``-m`` would need tune-lr to be installed.
-_BOOT = "import sys; sys.path[:] = {path!r}; from tune_lr.engines import nursery; nursery.{function}({fd})"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-def command(function: str, fd: int) -> list[str]:
-    """The command line of a process that runs one of this module's entry points on a socket."""
-    return [sys.executable, "-c", _BOOT.format(path=sys.path, function=function, fd=fd)]
-
-
-def environment(threads: int, **more: str) -> dict[str, str]:
-    """This process's environment, but for how many threads libraries may start."""
-    return {**os.environ, **dict.fromkeys(_THREADS, str(threads)), **more}
-
-
-def send(connection: Connection, message: Mapping[str, Any]) -> None:
-    """Send one JSON object; numpy's numbers become Python's."""
-    connection.send_bytes(json.dumps(message, default=_plain).encode("utf-8", "surrogatepass"))
-
-
-def receive(connection: Connection) -> dict[str, Any]:
-    """Wait for one JSON object. Raises EOFError or OSError where the other side is gone."""
-    message: dict[str, Any] = json.loads(connection.recv_bytes().decode("utf-8", "surrogatepass"))
-    return message
-
-
-def as_text(trainer: Trainer) -> list[str | None]:
-    """The trainer as the arguments that make it again elsewhere."""
-    return [trainer.function, trainer.file, trainer.module, trainer.pickled]
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is nothing that JSON holds")
-
 
 # The nursery ----------------------------------------------------------------------------------------
 

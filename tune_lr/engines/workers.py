@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO, Any
 
-from tune_lr.engines import nursery
+from tune_lr.engines.wire import as_text, command, environment, receive, send
 from tune_lr.errors import BadInput, JobFailed
 from tune_lr.journal import Decision, Report
 from tune_lr.trials.run import Leg, Outcome
@@ -105,14 +105,14 @@ class Workers:
         """Let a leg that reported hear what was decided."""
         if number in self._workers:
             with contextlib.suppress(OSError):  # it died in between, which its end will tell
-                nursery.send(self._workers[number].channel, {"decision": decision})
+                send(self._workers[number].channel, {"decision": decision})
 
     def kill(self, number: int) -> None:
         """End a leg at once; its ``Ended`` comes as for any other."""
         self._queue = deque(one for one in self._queue if one[0] != number)
         if self._nursery is not None and number in self._workers:
             with contextlib.suppress(OSError):
-                nursery.send(self._nursery.control, {"kill": number})
+                send(self._nursery.control, {"kill": number})
 
     def wait(self, timeout: float) -> list[Reported | Ended]:
         """What has happened, after at most ``timeout`` seconds; a leg's reports come before its end."""
@@ -160,14 +160,14 @@ class Workers:
         worker = _Worker(leg, Connection(ours.detach()), devices)
         self._workers[number] = worker
         order = {"start": number, "cpus": leg.cpus, "devices": ",".join(devices) if devices else None}
-        trainer = None if self._nursery.forks else nursery.as_text(self._trainer)
+        trainer = None if self._nursery.forks else as_text(self._trainer)
         with theirs, contextlib.suppress(OSError):  # a dead nursery is found at the next wait
             self._nursery.start(order, theirs)
-            nursery.send(worker.channel, {"leg": leg.to_json(), "trainer": trainer})
+            send(worker.channel, {"leg": leg.to_json(), "trainer": trainer})
 
     def _hear(self, number: int, worker: _Worker) -> Iterable[Reported]:
         try:
-            message = nursery.receive(worker.channel)
+            message = receive(worker.channel)
         except (EOFError, OSError):
             worker.outcome = worker.outcome or Outcome("failed")  # why, its exit code will tell
             return
@@ -179,7 +179,7 @@ class Workers:
     def _hear_nursery(self) -> Iterable[Reported | Ended]:
         assert self._nursery is not None
         try:
-            message = nursery.receive(self._nursery.control)
+            message = receive(self._nursery.control)
         except (EOFError, OSError):
             yield from self._bury_nursery()
             return
@@ -217,9 +217,9 @@ class _Handle:
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         with theirs:
             self._process = subprocess.Popen(
-                nursery.command("serve", theirs.fileno()),
+                command("serve", theirs.fileno()),
                 # One thread, so that it can fork; asking for CUDA by NVML does not start CUDA here.
-                env=nursery.environment(1, PYTORCH_NVML_BASED_CUDA_CHECK="1"),
+                env=environment(1, PYTORCH_NVML_BASED_CUDA_CHECK="1"),
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=self._output,
@@ -230,8 +230,8 @@ class _Handle:
         self.control = Connection(os.dup(ours.fileno()))
         self._finalizer = weakref.finalize(self, _end_process, self._process, self.control, ours)
         try:
-            nursery.send(self.control, {"trainer": nursery.as_text(trainer)})
-            answer = nursery.receive(self.control)
+            send(self.control, {"trainer": as_text(trainer)})
+            answer = receive(self.control)
         except (EOFError, OSError):
             death = _death(self.close())
             raise JobFailed(f"a worker process was {death} while it loaded {trainer}{self._said()}") from None
@@ -247,7 +247,7 @@ class _Handle:
         self.devices: list[str] = answer["devices"]
 
     def start(self, order: dict[str, Any], channel: socket.socket) -> None:
-        nursery.send(self.control, order)
+        send(self.control, order)
         socket.send_fds(self._socket, [b"f"], [channel.fileno()])
 
     def close(self) -> int:
