@@ -7,6 +7,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -64,7 +65,7 @@ def show_trial(experiment: Experiment, trial_id: str, console: Console) -> None:
     reason = f" ({trial.reason})" if trial.reason else ""
     head = f"trial {trial_id}: {trial.status}{reason} after {counted(trial.epochs, 'epoch')}"
     console.print(Text(head, style="bold"))
-    console.print(Text(_listed(trial.config)))
+    _print_config(trial.config, console)
     if trial.reports:
         console.print(_reports_table(trial))
     if trial.error:
@@ -132,9 +133,8 @@ def _print_best(experiment: Experiment, record: Record, console: Console) -> Non
         Text(f"\nBest: trial {trial.trial_id}, {metric} {value} after {after} ({trial.status})", "bold")
     )
     constants = {name for name, knob in experiment.space.knobs.items() if isinstance(knob, ConstantKnob)}
-    console.print(
-        Text(_listed({k: v for k, v in trial.config.items() if k not in constants} or trial.config))
-    )
+    varied = {name: value for name, value in trial.config.items() if name not in constants}
+    _print_config(varied or trial.config, console)
     console.print(Text("\nUse it:", style="bold"))
     for line in paste(trial.config, experiment.job.max_epochs):
         console.print(Text(f"    {line}", style="green"))
@@ -173,5 +173,9 @@ def _reports_table(trial: TrialRecord) -> Table:
     return table
 
 
+def _print_config(config: dict[str, Any], console: Console) -> None:
+    console.print(Padding(Text(_listed(config)), (0, 0, 0, 4)), soft_wrap=False)
+
+
 def _listed(config: dict[str, Any]) -> str:
-    return "    " + ", ".join(f"{name} {short(value)}" for name, value in config.items())
+    return ", ".join(f"{name} {short(value)}" for name, value in config.items())
