@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import re
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +19,7 @@ from typing import Any
 
 import ray
 
-from tune_lr.errors import BadInput, JobFailed
+from tune_lr.errors import BadInput
 from tune_lr.job import Job
 
 #: Local Rays keep sockets here, whose paths may have 107 characters; the number is the driver's process id.
@@ -25,6 +27,10 @@ _FOLDER = "tune-lr-ray-{pid}-"
 _LEFT_OVER = re.compile(r"tune-lr-ray-(\d+)-.*")
 
 _MIB = 2**20
+
+#: Signals that a person or a system ends a job with, and those that Ray sets handlers for.
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_SIGNALS = [*_ENDING, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 
 
 @contextmanager
@@ -38,7 +44,8 @@ def joined(job: Job) -> Iterator[None]:
     """
     with ExitStack() as stack:
         if not ray.is_initialized():
-            stack.enter_context(_existing(job.address) if job.address else _local(job))
+            with _handlers_kept():
+                stack.enter_context(_existing(job.address) if job.address else _local(job))
         _require_room(job)
         yield
 
@@ -58,8 +65,7 @@ def _local(job: Job) -> Iterator[None]:
                 num_cpus=job.workers * job.cpus_per_trial,
                 object_store_memory=128 * _MIB,
                 include_dashboard=False,
-                logging_level="ERROR",
-                log_to_driver=False,
+                **_said(),
                 _temp_dir=folder,
             )
             yield
@@ -72,18 +78,34 @@ def _local(job: Job) -> Iterator[None]:
 @contextmanager
 def _existing(address: str) -> Iterator[None]:
     """A cluster that others started."""
-    expected = "'auto' or HOST:PORT of a running Ray cluster (ray start --head)"
-    if "://" in address:
-        raise BadInput("address", address, expected)
     try:
-        ray.init(address=address, logging_level="ERROR", log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        ray.init(address=_reachable(address), **_said())
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise BadInput("address", address, f"{expected}; Ray says: {reason}") from error
+        expected = f"'auto' or HOST:PORT of a running Ray cluster (ray start --head); {reason}"
+        raise BadInput("address", address, expected) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _reachable(address: str) -> str:
+    """Where somebody listens; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nobody does, or it is no such address.
+    """
+    if address == "auto":
+        services = importlib.import_module("ray._private.services")
+        address = os.environ.get("RAY_ADDRESS") or services.find_bootstrap_address(None) or ""
+        if not address:
+            raise OSError("no cluster was started on this machine")
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or "/" in host:
+        raise OSError("this has not that form")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=10):
+        return address
 
 
 def _require_room(job: Job) -> None:
@@ -96,6 +118,13 @@ def _require_room(job: Job) -> None:
             raise BadInput(field, getattr(job, field), expected)
 
 
+def _said() -> dict[str, Any]:
+    """How much of what Ray says is heard."""
+    if chatty():
+        return {"logging_level": "INFO", "log_to_driver": True}
+    return {"logging_level": "CRITICAL", "log_to_driver": False}
+
+
 @contextmanager
 def environment(changes: Mapping[str, str]) -> Iterator[None]:
     """Environment variables for a while; what Ray itself sets meanwhile goes as well."""
@@ -105,7 +134,7 @@ def environment(changes: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         for name in set(os.environ) | set(before):
-            if name in changes or name.startswith(("RAY_", "TUNE_")):
+            if name in changes or name.startswith(("RAY_", "TUNE_", "PYTHONBREAKPOINT")):
                 if name in before:
                     os.environ[name] = before[name]
                 else:
@@ -114,7 +143,7 @@ def environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def quiet(workers: int) -> Iterator[None]:
-    """Ray Tune without chatter, files nobody reads, and pauses between trials."""
+    """Ray Tune without chatter, without files that nobody reads, and without pauses between trials."""
     settings = {
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -126,41 +155,64 @@ def quiet(workers: int) -> Iterator[None]:
         "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
         "TUNE_RESULT_BUFFER_LENGTH": "1",
     }
-    logger = logging.getLogger("ray")
-    children = [logging.getLogger(name) for name in logging.root.manager.loggerDict if name.startswith("ray.")]
-    levels = [(each, each.level) for each in (logger, *children)]
-    verbose = logger.isEnabledFor(logging.INFO) and os.environ.get("TUNE_LR_VERBOSE")
+    names = ["ray", *(name for name in logging.root.manager.loggerDict if name.startswith("ray."))]
+    loggers = [] if chatty() else [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
     with environment(settings):
         try:
-            if not verbose:
-                for each, _ in levels:
-                    each.setLevel(logging.CRITICAL)
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
             yield
         finally:
-            for each, level in levels:
-                each.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def chatty() -> bool:
+    """Whether somebody asked to hear what the engine says (``--verbose``)."""
+    return bool(os.environ.get("TUNE_LR_VERBOSE"))
 
 
 @contextmanager
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C asks for the end; a second one does not wait for it. Ray's own signal handlers do not stay."""
+    """A signal that would raise in the middle of Ray's work (Ctrl-C) calls ``interrupt`` instead, once.
+
+    A second one does as it would have done without us. Handlers that Ray sets meanwhile do not stay.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    names = [signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
-    before = [(name, signal.getsignal(name)) for name in names]
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    taken = [number for number in _ENDING if callable(before[number])]
 
-    def once(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def once(number: int, frame: object) -> None:
+        for each in taken:
+            signal.signal(each, before[each])
         interrupt()
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, once)
+    for number in taken:
+        signal.signal(number, once)
     try:
         yield
     finally:
-        for name, handler in before:
-            signal.signal(name, handler)
+        _set_handlers(before)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """The signal handlers after the block are those before it."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            _set_handlers(before)
+
+
+def _set_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:  # None: not set from Python
+            signal.signal(number, handler)
 
 
 def _short_folder() -> str:
@@ -189,12 +241,4 @@ def _alive(process: int) -> bool:
 def _forget_token() -> None:
     """Ray remembers the token it read; the next cluster has another."""
     with suppress(Exception):
-        from ray._raylet import AuthenticationTokenLoader
-
-        AuthenticationTokenLoader.instance().reset_cache()
-
-
-def failed(error: Exception) -> JobFailed:
-    """What Ray raised, in one message."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return JobFailed(f"Ray Tune ended the job: {lines[-1].strip() if lines else type(error).__name__}")
+        importlib.import_module("ray._raylet").AuthenticationTokenLoader.instance().reset_cache()

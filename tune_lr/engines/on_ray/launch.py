@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import ExitStack
+from typing import Any
 
 from ray import tune
 from ray.tune.error import TuneError
@@ -13,6 +15,7 @@ from tune_lr.engines.base import Engine
 from tune_lr.engines.on_ray import cluster
 from tune_lr.engines.on_ray.scheduler import Conductor, LegScheduler, LegSearcher, LegStopper
 from tune_lr.engines.on_ray.worker import Plan, bound
+from tune_lr.errors import JobFailed
 from tune_lr.trials.trainer import Trainer
 
 
@@ -21,19 +24,21 @@ class RayEngine(Engine):
 
     def run(self, driver: Driver, trainer: Trainer) -> None:
         trainer.load()  # here, so that what cannot be imported is said before anything starts
-        with cluster.joined(driver.job), cluster.quiet(driver.job.workers):
-            with tempfile.TemporaryDirectory(prefix="tune-lr-") as storage:
-                conductor = Conductor(driver)
-                with cluster.interruptible(conductor.interrupt):
-                    try:
-                        _tuner(driver, trainer, conductor, storage).fit()
-                    except TuneError as error:
-                        raise conductor.error or cluster.failed(error) from error
-            if conductor.error:
-                raise conductor.error
+        conductor = Conductor(driver)
+        with ExitStack() as stack:
+            stack.enter_context(cluster.interruptible(conductor.interrupt))
+            stack.enter_context(cluster.joined(driver.job))
+            stack.enter_context(cluster.quiet(driver.job.workers))
+            storage = stack.enter_context(tempfile.TemporaryDirectory(prefix="tune-lr-"))
+            try:
+                _tuner(driver, trainer, conductor, storage).fit()
+            except TuneError as error:
+                raise conductor.error or _failed(error) from error
+        if conductor.error:
+            raise conductor.error
 
 
-def _tuner(driver: Driver, trainer: Trainer, conductor: Conductor, storage: str) -> tune.Tuner:
+def _tuner(driver: Driver, trainer: Trainer, conductor: Conductor, storage: str) -> Any:
     job = driver.job
     folder = str(driver.folder.resolve()) if driver.folder else None
     trainable = bound(Plan(trainer, folder, os.getcwd()))
@@ -54,10 +59,16 @@ def _tuner(driver: Driver, trainer: Trainer, conductor: Conductor, storage: str)
             stop=LegStopper(conductor),
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            verbose=0,
+            verbose=1 if cluster.chatty() else 0,
         ),
     )
 
 
-def _name(trial: object) -> str:
-    return str(trial.trial_id)  # type: ignore[attr-defined]
+def _name(trial: Any) -> str:
+    return str(trial.trial_id)
+
+
+def _failed(error: Exception) -> JobFailed:
+    """What Ray raised, in one message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return JobFailed(f"Ray Tune ended the job: {lines[-1] if lines else type(error).__name__}", str(error))

@@ -1,7 +1,7 @@
 """How Ray's Tuner asks the driver: what to run, what a report means for its trial, and when to end.
 
-To Ray every leg is a trial of its own: pausing ends the leg, and going on is a new leg. Ray asks a searcher for
-trials and a scheduler for decisions; both ask the one conductor, and the conductor asks the driver.
+To Ray every leg is a trial of its own: pausing ends the leg, and going on is a new leg. Ray asks a searcher
+for trials and a scheduler for decisions; both ask the one conductor, and the conductor asks the driver.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Conductor:
         return True
 
 
-class LegSearcher(Searcher):  # type: ignore[misc]
+class LegSearcher(Searcher):
     """Suggests legs."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -134,7 +134,7 @@ class LegSearcher(Searcher):  # type: ignore[misc]
         """Nothing, as nothing was saved."""
 
 
-class LegScheduler(FIFOScheduler):  # type: ignore[misc]
+class LegScheduler(FIFOScheduler):
     """First come, first served; the decisions are the driver's."""
 
     def __init__(self, conductor: Conductor) -> None:
@@ -161,7 +161,7 @@ class LegScheduler(FIFOScheduler):  # type: ignore[misc]
         return self._conductor.pending()
 
 
-class LegStopper(Stopper):  # type: ignore[misc]
+class LegStopper(Stopper):
     """Ends the run when the job has failed or was interrupted."""
 
     def __init__(self, conductor: Conductor) -> None:

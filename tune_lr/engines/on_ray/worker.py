@@ -1,9 +1,9 @@
 """What runs inside a Ray actor: one leg after another, each on a thread of its own.
 
 A trainer calls back (``trial.report``) while Ray calls in (``train``), so the two meet over queues: ``train``
-hands the thread the decision on its last report and waits for the next one, or for the leg's end. A leg always
-ends by itself, at ``trial.epochs()``, so no exception runs through the trainer and an actor is free when its
-leg says so.
+hands the thread the decision on its last report and waits for the next one, or for the leg's end. A leg
+always ends by itself, at ``trial.epochs()``, so no exception runs through the trainer and an actor is free
+when its leg says so.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class LegThread:
         return self._answers.get()
 
 
-class LegRunner(tune.Trainable):  # type: ignore[misc]
+class LegRunner(tune.Trainable):
     """The Ray trainable of engine ``ray``. A Ray trial is one leg; an actor runs many in turn."""
 
     plan: Plan
