@@ -52,20 +52,21 @@ def serve(fd: int) -> None:
 
 
 def _load(trainer: Trainer) -> Train:
-    """The function, and all that a fork would otherwise import again for every leg."""
+    """The function, and all that a worker would otherwise import for every leg."""
+    try:
+        train = trainer.load()
+    except TuneLRError:
+        raise
+    except Exception as error:
+        reason = f"a function that a worker process can load ({type(error).__name__}: {error})"
+        raise BadInput("trainer", str(trainer), reason) from error
     import torch
     import torch._dynamo  # the first optimizer of a process imports it: 0.8 s
 
     _ = torch
     with tempfile.TemporaryDirectory() as folder:
         run_leg(Leg("rehearsal", {}, 0, 1, "loss", folder), _rehearse, lambda report: CONTINUE)
-    try:
-        return trainer.load()
-    except TuneLRError:
-        raise
-    except Exception as error:
-        reason = f"a function that a worker process can load ({type(error).__name__}: {error})"
-        raise BadInput("trainer", str(trainer), reason) from error
+    return train
 
 
 def _rehearse(config: dict[str, Any], trial: Any) -> None:
