@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def tune(
     space: Space,
     *,
     out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
     listeners: tuple[Listener, ...] = (),
     **asked: Any,
 ) -> Experiment:
@@ -34,6 +36,7 @@ def tune(
         train: ``train(config, trial)``, or where it is: ``path/to/file.py[:function]``.
         space: a ``SearchSpace``, the name of a shipped one, a path, or the content of a space file.
         out: the experiment's own folder or fsspec URI; None makes one under ``runs/``.
+        progress: show how it goes: live on a terminal, plain lines in a notebook or a file.
         listeners: called after every event with the event and the record.
         asked: the fields of ``Job``: ``engine``, ``searcher``, ``trial_scheduler``, ``trials``,
             ``max_epochs``, ``workers``, ``seed``, ``metric``, ``mode``, ``scope``, ``budget``, ...
@@ -44,13 +47,15 @@ def tune(
         KeyboardInterrupt: after Ctrl-C, with everything kept.
     """
     experiment, trainer = prepare(train, space, out=out, **asked)
-    return run(experiment, trainer, listeners)
+    with _shown(progress) as showing:
+        return run(experiment, trainer, showing + listeners)
 
 
 def resume(
     path: str | os.PathLike[str],
     train: Train | str | None = None,
     *,
+    progress: bool = True,
     listeners: tuple[Listener, ...] = (),
     **changes: Any,
 ) -> Experiment:
@@ -59,6 +64,7 @@ def resume(
     Args:
         path: its folder or fsspec URI.
         train: needed only where the experiment was started with a function that has no file.
+        progress: as for ``tune``.
         listeners: as for ``tune``.
         changes: what is asked anew, as ``trials=80`` or ``budget="900epochs"``.
 
@@ -66,7 +72,8 @@ def resume(
         BadInput: as ``tune``.
     """
     experiment, trainer = reopen(path, train, **changes)
-    return run(experiment, trainer, listeners)
+    with _shown(progress) as showing:
+        return run(experiment, trainer, showing + listeners)
 
 
 def prepare(
@@ -130,6 +137,15 @@ def new_folder(trainer: Trainer) -> Path:
         number += 1
         candidate = base.with_name(f"{base.name}-{number}")
     return candidate
+
+
+@contextmanager
+def _shown(progress: bool) -> Iterator[tuple[Listener, ...]]:
+    if not progress:
+        yield ()
+        return
+    with registry.load("views", "progress")() as listener:
+        yield (listener,)
 
 
 def _trainer(train: Train | str) -> Trainer:

@@ -50,8 +50,9 @@ PARTS: dict[str, dict[str, str]] = {
         "syne-tune/native-median": "tune_lr.engines.on_syne.native:NativeMedian",
         "syne-tune/pbt": "tune_lr.engines.on_syne.native:Pbt",
     },
-    # A function of an experiment that draws it.
+    # What opens by itself: a function of an experiment that draws it, and the listener that shows a job.
     "views": {
+        "progress": "tune_lr.views.progress:Progress",
         "plot": "tune_lr.views.plot:figure",
     },
 }

@@ -51,7 +51,10 @@ def trials_table(record: Record, objective: Objective) -> pd.DataFrame:
     )
     frame = _frame(rows, _TRIALS)
     frame["error"] = frame["error"].astype("string") if "error" in frame else None
-    return frame.reindex(columns=[*(name for name in frame.columns if name != "error"), "error"])
+    ordered: pd.DataFrame = frame.reindex(
+        columns=[*(name for name in frame.columns if name != "error"), "error"]
+    )
+    return ordered
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -74,7 +77,10 @@ def _frame(rows: Iterable[dict[str, Any]], types: dict[str, str]) -> pd.DataFram
     for name in frame.columns:
         if frame[name].dtype == object and name not in types:
             frame[name] = _one_type(frame[name])
-    return frame.reindex(columns=[*types, *(name for name in frame.columns if name not in types)])
+    ordered: pd.DataFrame = frame.reindex(
+        columns=[*types, *(name for name in frame.columns if name not in types)]
+    )
+    return ordered
 
 
 def _one_type(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -151,7 +151,7 @@ def test_a_function_without_a_file_travels_by_value(engine: str, tmp_path: Path)
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_healthy_job_says_nothing(engine: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    run(engine, "good", tmp_path / "x", trials=3)
+    run(engine, "good", tmp_path / "x", trials=3, progress=False)
     out, err = capfd.readouterr()
     lines = [line for line in (out + err).splitlines() if "a brace in the output" not in line]
     assert lines == []

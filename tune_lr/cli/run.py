@@ -148,4 +148,4 @@ def _chatter(verbose: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.pop("TUNE_LR_VERBOSE") if before is None else None
+        os.environ["TUNE_LR_VERBOSE"] = before or ""
