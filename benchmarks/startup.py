@@ -10,12 +10,14 @@ neutral row is the plain engine against itself: its odd intervals over its even 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -45,6 +47,7 @@ def ours(engine: str, trials: int, folder: Path) -> list[float]:
         trials=trials,
         max_epochs=1,
         out=out,
+        progress=False,
     )
     events = [json.loads(line) for line in (out / "journal.jsonl").read_text().splitlines()]
     return [event["time"] for event in events if event["event"] == "ask"]
@@ -114,7 +117,7 @@ def measure(rows: dict[str, Callable[[Path], list[float]]]) -> dict[str, list[fl
     measured = {}
     for name, run in rows.items():
         print(f"measuring: {name}", file=sys.stderr)
-        with tempfile.TemporaryDirectory(prefix="tlr") as folder:
+        with tempfile.TemporaryDirectory(prefix="tlr") as folder, redirect_stdout(io.StringIO()):
             measured[name] = intervals(run(Path(folder)))
     return measured
 
