@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +222,8 @@ class WarmBackend(TrialBackend):
         if trial.status == Status.in_progress:
             fine = outcome.status != "failed" and trial.metrics  # the Tuner raises where there are no metrics
             trial.status = Status.completed if fine else Status.failed
-            trial.training_end_time = datetime.now()
+        elif trial.status == Status.stopped and self.delete_checkpoints:
+            self.delete_checkpoint(trial_id)  # what it saved after it was told
         elif trial.status == Status.paused and outcome.fatal:
             raise JobFailed(f"trial {trial_id} cannot be paused: {outcome.error}")
 
