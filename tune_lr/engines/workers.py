@@ -88,11 +88,10 @@ class Workers:
         if self._nursery is not None:
             return
         handle = _Handle(self._trainer)
-        devices = handle.devices
-        if self._gpus > len(devices):
+        if self._gpus > (there := len(handle.devices)):
             handle.close()
-            raise BadInput("gpus_per_trial", self._gpus, f"at most as many as there are here: {len(devices)}")
-        self._nursery, self._free = handle, devices
+            raise BadInput("gpus_per_trial", self._gpus, f"at most as many as there are here: {there}")
+        self._nursery, self._free = handle, handle.devices
 
     def launch(self, leg: Leg) -> int:
         """Run a leg. Its number is what its events bear."""
@@ -233,8 +232,9 @@ class _Handle:
             send(self.control, {"trainer": as_text(trainer)})
             answer = receive(self.control)
         except (EOFError, OSError):
-            death = _death(self.close())
-            raise JobFailed(f"a worker process was {death} while it loaded {trainer}{self._said()}") from None
+            self._finalizer()
+            said, death = self._said(), _death(self.close())
+            raise JobFailed(f"a worker process was {death} while it loaded {trainer}{said}") from None
         except BaseException:
             self.close()
             raise
@@ -253,6 +253,7 @@ class _Handle:
     def close(self) -> int:
         """End it and its workers; how it ended."""
         self._finalizer()
+        self._output.close()
         return int(self._process.returncode)
 
     def _said(self) -> str:

@@ -145,11 +145,13 @@ class Pbt(_SyneRule):
         super().__init__(max_epochs=max_epochs, seed=seed)
         interval = max(1, max_epochs // 9) if interval is None else interval
         require_at_least("pbt option interval", interval, 1)
-        for name, part in (
-            ("quantile_fraction", quantile_fraction),
-            ("resample_probability", resample_probability),
+        for name, part, most in (
+            ("quantile_fraction", quantile_fraction, 0.5),
+            ("resample_probability", resample_probability, 1.0),
         ):
             require_at_least(f"pbt option {name}", part, 0)
+            if part > most:
+                raise BadInput(f"pbt option {name}", part, f"a number from 0 to {most}")
         self.space = space
         self._rule = PopulationBasedTraining(
             to_syne(space),
