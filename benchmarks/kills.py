@@ -110,10 +110,11 @@ class Job:
 
 
 def measure(peaceful: Job, killed: Job, kills: int, seed: int = 0) -> Damage:
-    """Run one job in peace and the other with kills; what the kills did."""
+    """Run one job in peace (unless it was) and the other with kills; what the kills did."""
     from tune_lr import Experiment
 
-    peaceful.finish()
+    if not peaceful.epochs_begun():
+        peaceful.finish()
     moments = sorted(random.Random(seed).sample(range(1, peaceful.epochs_begun() - kills), kills))
     done = sum(killed.kill_at(moment) for moment in moments)
     killed.finish()
