@@ -231,6 +231,7 @@ class Driver:
             device=self.job.device,
             cpus=self.job.cpus_per_trial,
             must_save=self.scheduler.pauses,
+            heard=self.record.trials[trial_id].epochs,
         )
 
     def _copy_checkpoint(self, trial_id: str, source: str | None) -> None:

@@ -119,6 +119,19 @@ def test_a_paused_trial_goes_on_where_it_was(tmp_path: Path) -> None:
     assert heard == [1, 2, 3, 4]
 
 
+def test_what_the_driver_never_heard_is_said_again_first(tmp_path: Path) -> None:
+    leg, heard = replace(LEG, folder=str(tmp_path)), []
+
+    def channel(report: Report) -> Decision:
+        heard.append(report.epoch)
+        return PAUSE if report.epoch == 2 else CONTINUE
+
+    assert run_leg(leg, well_behaved, channel) == Outcome("ended")
+    assert run_leg(replace(leg, heard=1), well_behaved, channel) == Outcome("ended")
+    assert run_leg(replace(leg, heard=2), well_behaved, channel) == Outcome("completed")
+    assert heard == [1, 2, 2, 3, 4]
+
+
 def test_the_trainer_finds_generators_seeded_and_its_threads_set() -> None:
     found: list[tuple[float, int]] = []
 

@@ -26,6 +26,7 @@ class Leg:
         folder: the trial's folder; None keeps everything in memory.
         cpus: threads that PyTorch may use.
         must_save: the trial scheduler pauses, so a trainer without checkpoints is refused.
+        heard: the last epoch whose report the driver has; None: it has all that the folder has.
     """
 
     trial_id: str
@@ -37,6 +38,7 @@ class Leg:
     device: str = "auto"
     cpus: int = 1
     must_save: bool = False
+    heard: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -79,6 +81,8 @@ def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
             channel=channel,
         )
         try:
+            if leg.heard is not None:
+                trial.catch_up(leg.heard)
             train(dict(leg.config), trial)
         except KeyboardInterrupt:
             raise

@@ -125,6 +125,16 @@ class Trial:
         self.last_reported = self._epoch
         self.decision = self._channel(report)
 
+    def catch_up(self, heard: int) -> None:
+        """Send what was reported after epoch ``heard`` and reached nobody.
+
+        A worker that outlives its driver, or is cut off while it reports, may write to the trial's folder
+        after the next driver has looked there.
+        """
+        for report in self._folder.reports():
+            if report.epoch > heard and self.decision == CONTINUE:
+                self.decision = self._channel(report)
+
     def resume(self, **objects: Any) -> int:
         """Name what a checkpoint holds, and load the newest one into it, if any.
 
