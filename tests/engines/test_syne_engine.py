@@ -34,7 +34,7 @@ pytestmark = pytest.mark.syne
 
 
 def run(trainer: str, out: Path, space: Any = SPACE, **asked: Any) -> Experiment:
-    what = {"engine": "syne-tune", "trials": 9, "max_epochs": 9, "seed": 2, **asked}
+    what = {"engine": "syne-tune", "trials": 9, "max_epochs": 9, "seed": 2, "progress": False, **asked}
     return tune_lr.tune(f"{TRAINERS}:{trainer}", space, out=out, **what)
 
 
@@ -105,7 +105,14 @@ def test_values_travel_whole(tmp_path: Path) -> None:
             trial.report(val_loss=float(notes.index(config["note"])))
 
     experiment = tune_lr.tune(
-        train, space, out=tmp_path / "x", engine="syne-tune", trials=7, max_epochs=1, workers=2
+        train,
+        space,
+        out=tmp_path / "x",
+        engine="syne-tune",
+        trials=7,
+        max_epochs=1,
+        workers=2,
+        progress=False,
     )
     assert sorted(experiment.trials().best) == [0, 1, 2, 3, 4, 5, 6]
 
@@ -149,7 +156,7 @@ def start(out: Path, root: Path, trials: int = 9) -> subprocess.Popen[bytes]:
     script = (
         f"import sys; sys.path.insert(0, {str(root)!r}); import tune_lr\n"
         f"tune_lr.tune({f'{TRAINERS}:slow'!r}, {SPACE!r}, out={str(out)!r}, engine='syne-tune',\n"
-        f"    trials={trials}, max_epochs=9, seed=2, trial_scheduler='asha-promote')\n"
+        f"    trials={trials}, max_epochs=9, seed=2, trial_scheduler='asha-promote', progress=False)\n"
     )
     return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.DEVNULL)
 
@@ -191,7 +198,7 @@ def test_a_killed_job_goes_on_as_if_it_never_was(tmp_path: Path, root: Path) -> 
         while workers_of(out) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert workers_of(out) == set()
-    experiment = tune_lr.resume(out)
+    experiment = tune_lr.resume(out, progress=False)
     expected = run("slow", tmp_path / "y", trial_scheduler="asha-promote", engine="inline")
     assert told(experiment) == told(expected)
     for trial in experiment.record().trials.values():

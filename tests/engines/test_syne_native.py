@@ -153,7 +153,7 @@ def test_options_out_of_range_are_named(rule: Any, options: dict[str, Any]) -> N
 
 
 def run(out: Path, scheduler: str, **asked: Any) -> Experiment:
-    what = {"trials": 9, "max_epochs": 9, "seed": 3, "trial_scheduler": scheduler, **asked}
+    what = {"trials": 9, "max_epochs": 9, "seed": 3, "trial_scheduler": scheduler, "progress": False, **asked}
     return tune_lr.tune(f"{TRAINERS}:slow", SMALL, engine="syne-tune", out=out, **what)
 
 
@@ -189,7 +189,7 @@ def test_going_on_under_a_native_rule_is_said_to_be_inexact(tmp_path: Path) -> N
         warnings.simplefilter("error")
         run(tmp_path / "x", "native-asha", trials=3, max_epochs=3)
     with pytest.warns(UserWarning, match="native-asha keeps state of its own"):
-        experiment = tune_lr.resume(tmp_path / "x", trials=5)
+        experiment = tune_lr.resume(tmp_path / "x", trials=5, progress=False)
     assert len(experiment.trials()) == 5
 
 
