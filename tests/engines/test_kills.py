@@ -29,7 +29,7 @@ def kills(root: Path) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def in_peace(kills: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The job that was never killed, on engine inline, for each trial scheduler; run by the first to need it."""
+    """The job that was never killed, on engine inline, by trial scheduler; run by the first to need it."""
     folder = tmp_path_factory.mktemp("peaceful")
     schedulers = ("asha", "asha-promote")
     return {
