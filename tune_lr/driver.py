@@ -109,6 +109,7 @@ class Driver:
         self._write("report", trial_id=trial_id, **report.to_json(), decision=decision, **change)
         if trial.ended:
             self._tell_done(trial)
+        self._let_go()
         return decision
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
@@ -120,6 +121,7 @@ class Driver:
         if not trial.ended and outcome.status != "ended":
             self._write("end", trial_id=trial_id, status=outcome.status, error=outcome.error)
             self._tell_done(trial)
+            self._let_go()
         if outcome.status == "failed":
             self._consider_failure(trial_id, outcome)
         self.drop_checkpoints()
@@ -156,6 +158,7 @@ class Driver:
         self.record.apply(event)
         if trial is not None and trial.ended and kind in ("report", "end"):
             self._tell_done(trial)
+        self.scheduler.given_up()  # what came of it is written, too
 
     def _take_in_reports(self) -> None:
         """Reports that a trial wrote down and a killed driver never heard of."""
@@ -183,6 +186,13 @@ class Driver:
         if decision == CONTINUE and self._spent():
             return PAUSE, "budget"
         return decision, None if decision == CONTINUE else self.job.trial_scheduler
+
+    def _let_go(self) -> None:
+        """End the paused trials that the rule has given up."""
+        for trial_id in self.scheduler.given_up():
+            if not self.record.trials[trial_id].ended:
+                self._write("end", trial_id=trial_id, status="stopped", error=None)
+                self._tell_done(self.record.trials[trial_id])
 
     def _spent(self) -> bool:
         """Whether the budget has no epoch left beside those that are being trained.

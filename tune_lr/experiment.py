@@ -230,19 +230,18 @@ class Experiment:
 
 
 def _make(part: Any, job: Job, kind: str, space: SearchSpace) -> Any:
-    """Build a searcher or trial scheduler with the job's options for it."""
+    """Build a searcher or trial scheduler with the job's options for it, and what of the job it asks for."""
     options = getattr(job, f"{kind}_options")
     known = inspect.signature(part).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        for name in options:
-            if name not in known:
-                raise UnknownName(
-                    f"option of {kind} {getattr(job, kind)}",
-                    name,
-                    set(known) - {"space", "seed", "max_epochs"},
-                )
-    given = {"space": space} if kind == "searcher" or "space" in known else {}
-    return part(**given, **{"seed": job.seed, "max_epochs": job.max_epochs, **options})
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    given: dict[str, Any] = {"seed": job.seed, "max_epochs": job.max_epochs}
+    for name, value in (("space", space), ("trials", job.trials)):
+        if name in known or (name, kind) == ("space", "searcher"):
+            given[name] = value
+    for name in options:
+        if not open_ended and (name not in known or name in ("space", "trials")):
+            raise UnknownName(f"option of {kind} {getattr(job, kind)}", name, set(known) - set(given))
+    return part(**{**given, **options})
 
 
 def _require_free(folder: Path, name: str) -> None:

@@ -47,6 +47,10 @@ class TrialScheduler(ABC):
         """The paused trial that deserves a free worker most, or None."""
         return None
 
+    def given_up(self) -> list[str]:
+        """Paused trials that no ``resume`` will ever name, said once; they are stopped."""
+        return []
+
     def done(self, trial_id: str, status: Status) -> None:
         """A trial ended for good."""
 
