@@ -27,7 +27,10 @@ import sys
 import tune_lr
 
 if __name__ == "__main__":
-    tune_lr.tune(sys.argv[1], {SPACE!r}, out=sys.argv[2], engine="ray", progress=False, **{ASKED!r})
+    address = sys.argv[3] if len(sys.argv) > 3 else None
+    tune_lr.tune(
+        sys.argv[1], {SPACE!r}, out=sys.argv[2], engine="ray", address=address, progress=False, **{ASKED!r}
+    )
 """
 
 
@@ -50,22 +53,28 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_killed_driver_goes_on_as_if_never_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, out, script = tmp_path / "epochs.log", tmp_path / "x", tmp_path / "drive.py"
-    trainer = f"{TRAINERS}:leaves_its_pid"
-    monkeypatch.setenv("EPOCHS_LOG", str(tmp_path / "in-peace.log"))
-    peace = tune_lr.tune(trainer, SPACE, out=tmp_path / "in-peace", engine="inline", progress=False, **ASKED)
-
-    monkeypatch.setenv("EPOCHS_LOG", str(log))
+def drive_and_kill(tmp_path: Path, *arguments: str) -> set[int]:
+    """Drive a job until it has trained a few epochs, kill the driver, and say who trained for it."""
+    script, log = tmp_path / "drive.py", tmp_path / "epochs.log"
     script.write_text(DRIVE)
-    driver = subprocess.Popen([sys.executable, str(script), trainer, str(out)], start_new_session=True)
+    driver = subprocess.Popen([sys.executable, str(script), *arguments], start_new_session=True)
     until = time.monotonic() + 90
     while len(epochs_begun(log)) < 7 and time.monotonic() < until and driver.poll() is None:
         time.sleep(0.01)
     assert driver.poll() is None
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    workers = {pid for pid, _, _ in epochs_begun(log)}
+    return {pid for pid, _, _ in epochs_begun(log)}
+
+
+def test_a_killed_driver_goes_on_as_if_never_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, out = tmp_path / "epochs.log", tmp_path / "x"
+    trainer = f"{TRAINERS}:leaves_its_pid"
+    monkeypatch.setenv("EPOCHS_LOG", str(tmp_path / "in-peace.log"))
+    peace = tune_lr.tune(trainer, SPACE, out=tmp_path / "in-peace", engine="inline", progress=False, **ASKED)
+
+    monkeypatch.setenv("EPOCHS_LOG", str(log))
+    workers = drive_and_kill(tmp_path, trainer, str(out))
 
     with pytest.raises(KeyboardInterrupt):
         jobs.resume(out, progress=False, listeners=(_interrupting(after=6),))  # and cut off once more
@@ -76,6 +85,24 @@ def test_a_killed_driver_goes_on_as_if_never_killed(tmp_path: Path, monkeypatch:
     assert len(begun) - len(set(begun)) <= 2
     assert experiment.record().status == "finished"
     for trial in experiment.record().trials.values():
+        assert [report.metrics["seen"] for report in trial.reports] == list(range(1, trial.epochs + 1))
+
+
+def test_a_driver_killed_on_a_cluster_leaves_its_workers_to_nobody(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    # The cluster's workers have its environment, not the driver's, so the trainer is told by its text.
+    trainer = tmp_path / "trainer.py"
+    text = TRAINERS.read_text().replace('os.environ["EPOCHS_LOG"]', repr(str(tmp_path / "epochs.log")))
+    trainer.write_text(text)
+    address = ray.get_runtime_context().gcs_address
+    workers = drive_and_kill(tmp_path, f"{trainer}:leaves_its_pid", str(tmp_path / "x"), address)
+    record = jobs.resume(tmp_path / "x", progress=False).record()
+    assert not [pid for pid in workers if alive(pid)]
+    assert len(record.trials) == 9
+    for trial in record.trials.values():
         assert [report.metrics["seen"] for report in trial.reports] == list(range(1, trial.epochs + 1))
 
 
