@@ -22,7 +22,7 @@ import ray
 from tune_lr.errors import BadInput
 from tune_lr.job import Job
 
-#: Local Rays keep sockets here, whose paths may have 107 characters; the number is the driver's process id.
+#: The number is the driver's process id, so that the folders of killed drivers can be told and removed.
 _FOLDER = "tune-lr-ray-{pid}-"
 _LEFT_OVER = re.compile(r"tune-lr-ray-(\d+)-.*")
 
@@ -34,10 +34,25 @@ _SIGNALS = [*_ENDING, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 
 
 @contextmanager
-def joined(job: Job) -> Iterator[None]:
+def scratch() -> Iterator[str]:
+    """A folder for as long as a driver lives, with a path so short that sockets (107 characters) fit in."""
+    _remove_left_overs()
+    folder = tempfile.mkdtemp(prefix=_FOLDER.format(pid=os.getpid()), dir=_short_folder())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def joined(job: Job, folder: str) -> Iterator[None]:
     """Connected to a Ray that can run the job's trials.
 
     A Ray that is initialized in this process already is used and left as it is.
+
+    Args:
+        job: what was asked.
+        folder: where a Ray of its own may keep its sockets and logs.
 
     Raises:
         BadInput: there is no cluster at the address, or no node of it can hold one trial.
@@ -45,16 +60,14 @@ def joined(job: Job) -> Iterator[None]:
     with ExitStack() as stack:
         if not ray.is_initialized():
             with _handlers_kept():
-                stack.enter_context(_existing(job.address) if job.address else _local(job))
+                stack.enter_context(_existing(job.address) if job.address else _local(job, folder))
         _require_room(job)
         yield
 
 
 @contextmanager
-def _local(job: Job) -> Iterator[None]:
+def _local(job: Job, folder: str) -> Iterator[None]:
     """A Ray for this job alone, with as many CPUs as its workers take."""
-    _remove_left_overs()
-    folder = tempfile.mkdtemp(prefix=_FOLDER.format(pid=os.getpid()), dir=_short_folder())
     token = Path(folder, "token")
     token.touch(0o600)
     token.write_text(secrets.token_hex(32))
@@ -71,7 +84,6 @@ def _local(job: Job) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
             _forget_token()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import ExitStack
 from typing import Any
 
@@ -27,11 +26,11 @@ class RayEngine(Engine):
         conductor = Conductor(driver)
         with ExitStack() as stack:
             stack.enter_context(cluster.interruptible(conductor.interrupt))
-            stack.enter_context(cluster.joined(driver.job))
+            folder = stack.enter_context(cluster.scratch())
+            stack.enter_context(cluster.joined(driver.job, folder))
             stack.enter_context(cluster.quiet(driver.job.workers))
-            storage = stack.enter_context(tempfile.TemporaryDirectory(prefix="tune-lr-"))
             try:
-                _tuner(driver, trainer, conductor, storage).fit()
+                _tuner(driver, trainer, conductor, os.path.join(folder, "tune")).fit()
             except TuneError as error:
                 raise conductor.error or _failed(error) from error
         if conductor.error:
