@@ -213,7 +213,7 @@ def test_a_fatal_failure_ends_the_job_at_once() -> None:
     with experiment.drive() as driver:
         leg = driver.next()
         assert isinstance(leg, Leg)
-        driver.finish(leg.trial_id, Outcome("failed", "never reported", fatal=True))
+        driver.finish(leg.trial_id, Outcome("failed", "never reported", "at first"))
         assert driver.next() is None
 
 
@@ -257,3 +257,108 @@ def test_listeners_hear_everything() -> None:
     with experiment.drive((lambda event, record: heard.append(event["event"]),)) as driver:
         run(driver)
     assert heard == [event["event"] for event in experiment.journal.read()]
+
+
+def test_a_listener_that_fails_costs_nothing() -> None:
+    def broken(event: Any, record: Record) -> None:
+        raise BrokenPipeError
+
+    experiment = Experiment.open(None, job(trials=2))
+    with pytest.warns(UserWarning, match="hears no more"), experiment.drive((broken,)) as driver:
+        run(driver)
+    assert experiment.record().status == "finished"
+    assert len(experiment.record().trials) == 2
+
+
+def test_what_is_raised_after_the_last_report_is_kept() -> None:
+    experiment = Experiment.open(None, job(trials=1, max_epochs=1))
+    with experiment.drive() as driver:
+        leg = driver.next()
+        assert isinstance(leg, Leg)
+        driver.report(leg.trial_id, Report(1, 0.1, {"val_loss": 1.0}))
+        driver.finish(leg.trial_id, Outcome("failed", "Traceback ... OSError: disk full"))
+    (trial,) = experiment.record().trials.values()
+    assert (trial.status, trial.error) == ("completed", "Traceback ... OSError: disk full")
+
+
+def test_the_budget_counts_epochs_not_reports() -> None:
+    experiment = Experiment.open(None, job(trial_scheduler="none", trials=9, budget="20epochs"))
+    with experiment.drive() as driver:
+        while isinstance(leg := driver.next(), Leg):
+            for epoch in (3, 6, 9):
+                if driver.report(leg.trial_id, Report(epoch, 0.1, {"val_loss": 1.0})) != "continue":
+                    break
+            driver.finish(leg.trial_id, ENDED)
+    assert experiment.record().epochs == 21  # the last report came three epochs after the eighteenth
+
+
+def test_a_trial_that_still_runs_takes_no_checkpoint_from_one_that_ended(tmp_path: Path) -> None:
+    experiment = Experiment.open(tmp_path / "x", job(trials=2, trial_scheduler="none", max_epochs=2))
+    with experiment.drive() as driver:
+        good, doomed = driver.next(), driver.next()
+        assert isinstance(good, Leg)
+        assert isinstance(doomed, Leg)
+        driver.report(doomed.trial_id, Report(1, 0.1, {"val_loss": 0.1}))
+        TrialFolder(Path(str(good.folder))).save(2, {"epoch": 2}, 2)
+        driver.report(good.trial_id, Report(2, 0.1, {"val_loss": 0.2}))
+        driver.finish(good.trial_id, COMPLETED)
+        driver.report(doomed.trial_id, Report(2, 0.2, {"val_loss": math.nan}))
+        driver.finish(doomed.trial_id, ENDED)
+    assert list((tmp_path / "x" / "trials" / good.trial_id).glob("checkpoint-2.pt"))
+
+
+def test_one_that_returns_early_ends_nothing_but_itself() -> None:
+    experiment = Experiment.open(None, job(trials=3))
+    with experiment.drive() as driver:
+        leg = driver.next()
+        assert isinstance(leg, Leg)
+        driver.report(leg.trial_id, Report(1, 0.1, {"val_loss": 1.0}))
+        driver.finish(leg.trial_id, COMPLETED)
+        second = driver.next()
+        assert isinstance(second, Leg)
+        driver.finish(second.trial_id, Outcome("failed", "never reported", "at first"))
+        assert isinstance(driver.next(), Leg)
+
+
+def test_an_epoch_that_a_failed_trial_left_goes_to_another() -> None:
+    experiment = Experiment.open(None, job(budget="2epochs", workers=3))
+    with experiment.drive() as driver:
+        first, second = driver.next(), driver.next()
+        assert isinstance(first, Leg)
+        assert isinstance(second, Leg)
+        assert driver.next() is WAIT
+        driver.report(first.trial_id, Report(1, 0.1, {"val_loss": 1.0}))
+        driver.finish(first.trial_id, ENDED)
+        driver.finish(second.trial_id, Outcome("failed", "boom"))
+        assert isinstance(driver.next(), Leg)
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "a/b", "", "a\\b", "."])
+def test_a_journal_cannot_name_a_folder_elsewhere(name: str) -> None:
+    event = {"event": "ask", "time": 0.0, "trial_id": name, "values": {}, "config": {}, "why": {}}
+    with pytest.raises(BadInput, match="journal"):
+        Record.of([event])
+
+
+def test_a_searcher_that_proposes_something_else_on_replay_is_told_of() -> None:
+    first = Experiment.open(None, job(trials=2))
+    with first.drive() as driver:
+        run(driver)
+    events = first.journal.read()
+    for event in events:
+        if event["event"] == "ask":
+            event["values"] = {"lr": 0.5}
+    again = Experiment.open(None, job(trials=3))
+    again.journal = Journal(None)
+    for event in events:
+        again.journal.append(event)
+    with pytest.warns(UserWarning, match="proposes another configuration"), again.drive():
+        pass
+
+
+@pytest.mark.parametrize("name", ["seed", "max_epochs", "space"])
+def test_what_the_job_gives_is_no_option(name: str) -> None:
+    for kind in ("searcher", "trial_scheduler"):
+        experiment = Experiment.open(None, job(**{f"{kind}_options": {name: 5}}))
+        with pytest.raises(BadInput, match=name), experiment.drive():
+            pass

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pandas as pd
 import pytest
 
@@ -14,7 +12,6 @@ from tune_lr.errors import BadInput
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.jobs import resume, tune
-from tune_lr.mirror import Mirror
 
 SPACE = {
     "name": "mixed",
@@ -77,7 +74,7 @@ def test_extending_keeps_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_failed_trial_keeps_its_traceback(tmp_path: Path) -> None:
-    experiment = tune(broken, SPACE, out=tmp_path / "x", trials=4)
+    experiment = tune(broken, SPACE, out=tmp_path / "x", trials=4, trial_scheduler="none")
     trials = experiment.trials()
     assert set(trials.status) == {"failed"}
     assert trials.error.str.contains("no luck in epoch 1").all()
@@ -130,42 +127,6 @@ def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Monkey
     with Experiment.open(None, job).drive() as driver:
         driver.next()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_experiment_at_a_uri_is_a_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TUNE_LR_CACHE", str(tmp_path / "here"))
-    uri = "memory://bucket/runs/one"
-    experiment = tune(train, SPACE, out=uri, trials=4, max_epochs=3)
-    with fsspec.open(f"{uri}/experiment.json") as file:
-        assert json.load(file)["status"] == "finished"
-    remote = pd.read_parquet(fsspec.open(f"{uri}/reports.parquet").open())
-    pd.testing.assert_frame_equal(remote, experiment.to_pandas())
-    # Another machine, with nothing of it: the mirror is all there is.
-    monkeypatch.setenv("TUNE_LR_CACHE", str(tmp_path / "there"))
-    more = resume(uri, train, trials=6)
-    assert len(more.record().trials) == 6
-    remote = pd.read_parquet(fsspec.open(f"{uri}/reports.parquet").open())
-    assert remote.trial_id.nunique() == 6
-
-
-def test_a_mirror_that_points_outside_its_folder_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TUNE_LR_CACHE", str(tmp_path))
-    files = fsspec.filesystem("memory")
-    files.pipe_file("/evil/experiment.json", b"{}")
-    files.store["/evil/../../outside"] = files.store["/evil/experiment.json"]
-    mirror = Mirror("memory://evil")
-    try:
-        with pytest.raises(BadInput, match="outside"):
-            mirror.pull()
-    finally:
-        files.store.clear()
-
-
-def test_an_unknown_kind_of_uri_is_named() -> None:
-    with pytest.raises(BadInput, match="nosuch"):
-        Experiment.open("nosuch://bucket/x")
 
 
 @pytest.mark.parametrize(

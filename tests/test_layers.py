@@ -46,8 +46,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tables": ASKED | VALUES,
     "mirror": GROUND,
     # A trial's own folder holds reports that the journal may lack, and how its training ended.
-    "driver": ASKED | {"trials"} | RULES,
-    "experiment": {"trials", "tables", "mirror"} | RECORD - {"experiment"},
+    "checkpoints": ASKED | {"trials"} | VALUES,
+    "driver": ASKED | {"trials", "checkpoints"} | RULES,
+    "assembly": ASKED | RULES,
+    "experiment": {"assembly", "trials", "tables", "mirror"} | RECORD - {"experiment"},
     "engines": TRAINING | RECORD,
     "engines.on_ray": {"engines"} | TRAINING | RECORD,
     "engines.on_syne": {"engines"} | TRAINING | RECORD,

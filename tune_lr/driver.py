@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tune_lr.checkpoints import Checkpoints
 from tune_lr.errors import JobFailed, TuneLRError
 from tune_lr.job import Job
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report
@@ -61,7 +62,7 @@ class Driver:
         self.failure: TuneLRError | None = None
         #: Legs under way: a paused trial's last one may be cleaning up when its next begins.
         self._running: Counter[str] = Counter()
-        self._dropped: set[str] = set()
+        self.checkpoints = Checkpoints(folder, job.checkpoints_kept, self.objective)
         events = journal.read()
         Record.of(events)  # says what is wrong with a damaged journal, before a searcher hears of it
         if events and not scheduler.exact:
@@ -72,6 +73,7 @@ class Driver:
         for event in events:
             self._replay(event)
         self._write("session", asked=job.model_dump(mode="json", exclude={"space"}))
+        self._let_go()  # what a kill kept from being written
         self._take_in_reports()
         self._unfinished = [trial.trial_id for trial in self.record.trials.values() if trial.unfinished]
 
@@ -79,8 +81,10 @@ class Driver:
 
     def next(self) -> Leg | Wait | None:
         """What a free worker should do; ``WAIT``: nothing now; None: nothing ever again."""
-        if self.failure or self._spent():
+        if self.failure or self._used_up():
             return None
+        if self._used_up(under_way=len(self._running)):
+            return WAIT  # one that runs may yet fail, and leave its epoch to others
         if self._unfinished:
             return self._go_on(self._unfinished.pop(0), by="driver")
         promoted = self.scheduler.resume()
@@ -118,13 +122,15 @@ class Driver:
         trial = self.record.trials[trial_id]
         if trial_id in self._running:
             return  # it was paused, and is trained on already
-        if not trial.ended and outcome.status != "ended":
+        if trial.ended and outcome.error:  # raised by what the trainer does after its last report
+            self._write("end", trial_id=trial_id, status=trial.status, error=outcome.error)
+        elif not trial.ended and outcome.status != "ended":
             self._write("end", trial_id=trial_id, status=outcome.status, error=outcome.error)
             self._tell_done(trial)
             self._let_go()
         if outcome.status == "failed":
             self._consider_failure(trial_id, outcome)
-        self.drop_checkpoints()
+        self.checkpoints.drop(spare=self._running.keys() | self.scheduler.wanted)
 
     @property
     def running(self) -> frozenset[str]:
@@ -138,8 +144,7 @@ class Driver:
         for trial in self.record.with_status("running"):
             self._write("pause", trial_id=trial.trial_id, why="interrupted")
         self._running.clear()
-        self._dropped.clear()  # a worker may have written once more after it was told to stop
-        self.drop_checkpoints()
+        self.checkpoints.sweep(self.record)
         self._write("close", status=status)
 
     def _replay(self, event: Mapping[str, Any]) -> None:
@@ -155,10 +160,10 @@ class Driver:
         elif kind == "report" and trial is not None:
             report = Report.from_json(event)
             self._judge(trial, report.epoch, self.objective.read(report.metrics))
+        ended_before = trial is not None and trial.ended
         self.record.apply(event)
-        if trial is not None and trial.ended and kind in ("report", "end"):
+        if trial is not None and trial.ended and not ended_before:
             self._tell_done(trial)
-        self.scheduler.given_up()  # what came of it is written, too
 
     def _take_in_reports(self) -> None:
         """Reports that a trial wrote down and a killed driver never heard of."""
@@ -166,7 +171,7 @@ class Driver:
             if self.folder is None or not trial.unfinished:
                 continue
             self._running[trial.trial_id] = 1  # as it was when it reported
-            for report in TrialFolder(self.trial_folder(trial.trial_id)).reports():
+            for report in TrialFolder(self.checkpoints.folder_of(trial.trial_id)).reports():
                 if report.epoch > trial.epochs and trial.unfinished:
                     self.report(trial.trial_id, report)
             del self._running[trial.trial_id]
@@ -183,7 +188,7 @@ class Driver:
         decision = self.scheduler.decide(trial.trial_id, epoch, score)
         if epoch >= self.job.max_epochs:
             return CONTINUE, None
-        if decision == CONTINUE and self._spent():
+        if decision == CONTINUE and self._used_up(len(self._running) - 1 + trial.epochs_to(epoch)):
             return PAUSE, "budget"
         return decision, None if decision == CONTINUE else self.job.trial_scheduler
 
@@ -194,15 +199,12 @@ class Driver:
                 self._write("end", trial_id=trial_id, status="stopped", error=None)
                 self._tell_done(self.record.trials[trial_id])
 
-    def _spent(self) -> bool:
-        """Whether the budget has no epoch left beside those that are being trained.
-
-        Asked for a new leg and at a report alike: there one epoch is to be added, here one just was.
-        """
-        under_way = self.record.epochs + len(self._running)
-        if self.limits.epochs is not None and under_way + 1 > self.limits.epochs:
+    def _used_up(self, under_way: int = 0) -> bool:
+        """Whether the budget has no epoch left beside so many that are being trained."""
+        epochs, seconds = self.limits.epochs, self.limits.seconds
+        if epochs is not None and self.record.epochs + under_way >= epochs:
             return True
-        return self.limits.seconds is not None and self.seconds >= self.limits.seconds
+        return seconds is not None and self.seconds >= seconds
 
     @property
     def seconds(self) -> float:
@@ -229,7 +231,8 @@ class Driver:
 
     def _leg(self, trial_id: str) -> Leg:
         self._running[trial_id] += 1
-        self._copy_checkpoint(trial_id, self.record.trials[trial_id].why.get("checkpoint_of"))
+        if "checkpoint_of" in (why := self.record.trials[trial_id].why):
+            self.checkpoints.copy(why["checkpoint_of"], trial_id)
         digest = hashlib.sha256(f"{self.job.seed}/{trial_id}".encode()).digest()
         return Leg(
             trial_id=trial_id,
@@ -237,43 +240,17 @@ class Driver:
             seed=int.from_bytes(digest[:4], "big") >> 1,
             max_epochs=self.job.max_epochs,
             metric=self.job.metric,
-            folder=str(self.trial_folder(trial_id)) if self.folder else None,
+            folder=str(self.checkpoints.folder_of(trial_id)) if self.folder else None,
             device=self.job.device,
             cpus=self.job.cpus_per_trial,
             must_save=self.scheduler.pauses,
             heard=self.record.trials[trial_id].epochs,
         )
 
-    def _copy_checkpoint(self, trial_id: str, source: str | None) -> None:
-        """Where a rule wants a trial to begin as a copy of another (population-based training)."""
-        if source is None or self.folder is None:
-            return
-        folder = TrialFolder(self.trial_folder(trial_id))
-        folder.inherit(TrialFolder(self.trial_folder(source)))
-        if not (folder.inherited or folder.checkpoints()):
-            advice = "does the trainer call trial.resume(...) and trial.save()?"
-            warnings.warn(
-                f"trial {trial_id} begins anew: trial {source} saved nothing; {advice}", stacklevel=2
-            )
-
-    def trial_folder(self, trial_id: str) -> Path:
-        return (self.folder or Path()) / "trials" / trial_id
-
     # Keeping house ----------------------------------------------------------------------------------
 
-    def drop_checkpoints(self) -> None:
-        """Delete the checkpoints of finished trials that are not among the best (disks fill)."""
-        keep = self.job.checkpoints_kept
-        if self.folder is None or keep is None:
-            return
-        kept = {trial.trial_id for trial in self.record.ranked(self.objective)[:keep]}
-        kept |= self._running.keys() | self._dropped | self.scheduler.wanted
-        for trial in self.record.trials.values():
-            if trial.ended and trial.trial_id not in kept:
-                TrialFolder(self.trial_folder(trial.trial_id)).drop_checkpoints()
-                self._dropped.add(trial.trial_id)
-
     def _tell_done(self, trial: TrialRecord) -> None:
+        self.checkpoints.ended(trial)
         self.searcher.done(trial.trial_id, trial.status)
         self.scheduler.done(trial.trial_id, trial.status)
 
@@ -281,7 +258,8 @@ class Driver:
         """End the job where going on cannot help."""
         failed = self.record.with_status("failed")
         hopeless = len(failed) >= _HOPELESS and not self.record.epochs
-        if outcome.fatal or hopeless:
+        fatal = outcome.fatal == "always" or (outcome.fatal == "at first" and not self.record.epochs)
+        if fatal or hopeless:
             count = "every trial" if hopeless else f"trial {trial_id}"
             error = outcome.error or ""
             self.failure = JobFailed(f"{count} failed, so the job ends: {headline(error)}", error)
@@ -291,7 +269,11 @@ class Driver:
         self.journal.append(whole)
         self.record.apply(whole)
         for listener in self.listeners:
-            listener(whole, self.record)
+            try:
+                listener(whole, self.record)
+            except Exception as error:  # whoever watches must not cost the job anything
+                self.listeners = tuple(other for other in self.listeners if other is not listener)
+                warnings.warn(f"{listener!r} failed and hears no more: {error!r}", stacklevel=2)
 
 
 def _decision_of(trial: TrialRecord) -> Decision:

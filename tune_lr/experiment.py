@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import platform
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_lr import registry
+from tune_lr.assembly import assemble
 from tune_lr.driver import Driver, Listener
-from tune_lr.errors import BadInput, UnknownName
+from tune_lr.errors import BadInput
 from tune_lr.job import Job
 from tune_lr.journal import Journal, write_json
 from tune_lr.mirror import Mirror, is_uri
@@ -70,9 +70,11 @@ class Experiment:
                     "experiment", str(path), "the folder of an experiment (it holds experiment.json)"
                 )
             _require_free(folder, str(path))
+            if mirror:
+                mirror.require_free()
             return cls._create(job, folder, mirror)
         if job is not None:
-            _require_same(found, job, str(path))
+            _require_same(found, job, f"{path} (copied to {folder})" if mirror else str(path))
         experiment = cls(found, folder, mirror)
         if job is not None:
             experiment.change({name: getattr(job, name) for name in CHANGEABLE})
@@ -130,10 +132,7 @@ class Experiment:
                 stack.enter_context(_lock(self.path))
             if self._mirror:
                 stack.enter_context(self._mirror.following())
-            scheduler = _make(self._scheduler_class(), self.job, "trial_scheduler", self.space)
-            searcher = scheduler.searcher or _make(
-                registry.load("searchers", self.job.searcher), self.job, "searcher", self.space
-            )
+            searcher, scheduler = assemble(self.job)
             driver = Driver(self.job, self.journal, self.path, searcher, scheduler, listeners)
             self._describe("running")
             status = "failed"
@@ -144,22 +143,15 @@ class Experiment:
                 status = "interrupted"
                 raise
             finally:
-                driver.close(status)
-                self.journal.close()
-                self._write_tables(driver.record)
-                self._describe(status)
+                self._end(driver, status)
 
-    def _scheduler_class(self) -> Any:
-        """A trial scheduler of ours, or one that this engine brings (``native_schedulers``)."""
-        name, native = self.job.trial_scheduler, f"{self.job.engine}/{self.job.trial_scheduler}"
-        if native in registry.PARTS["native_schedulers"]:
-            return registry.load("native_schedulers", native)
-        ours = registry.names("trial_schedulers")
-        if name not in ours:
-            brought = [key.split("/") for key in registry.PARTS["native_schedulers"]]
-            theirs = [scheduler for engine, scheduler in brought if engine == self.job.engine]
-            raise UnknownName(f"trial scheduler on engine {self.job.engine}", name, [*ours, *theirs])
-        return registry.load("trial_schedulers", name)
+    def _end(self, driver: Driver, status: str) -> None:
+        """Close a session: each step is taken, whatever becomes of the one before."""
+        with ExitStack() as last_first:
+            last_first.callback(self._describe, status)
+            last_first.callback(self._write_tables, driver.record)
+            last_first.callback(self.journal.close)
+            last_first.callback(driver.close, status)
 
     # Results ----------------------------------------------------------------------------------------
 
@@ -229,21 +221,6 @@ class Experiment:
         )
 
 
-def _make(part: Any, job: Job, kind: str, space: SearchSpace) -> Any:
-    """Build a searcher or trial scheduler with the job's options for it, and what of the job it asks for."""
-    options = getattr(job, f"{kind}_options")
-    known = inspect.signature(part).parameters
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-    given: dict[str, Any] = {"seed": job.seed, "max_epochs": job.max_epochs}
-    for name, value in (("space", space), ("trials", job.trials)):
-        if name in known or (name, kind) == ("space", "searcher"):
-            given[name] = value
-    for name in options:
-        if not open_ended and (name not in known or name in ("space", "trials")):
-            raise UnknownName(f"option of {kind} {getattr(job, kind)}", name, set(known) - set(given))
-    return part(**{**given, **options})
-
-
 def _require_free(folder: Path, name: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise BadInput("out", name, "a folder (a file of that name is there)")
@@ -257,10 +234,19 @@ def _require_free(folder: Path, name: str) -> None:
 def _require_same(found: Job, asked: Job, name: str) -> None:
     for field in Job.model_fields:
         before, now = getattr(found, field), getattr(asked, field)
+        if field == "space":
+            before, now = _without_descriptions(before), _without_descriptions(now)
         if field not in CHANGEABLE and before != now:
             raise BadInput(
                 "out", name, f"another folder: the experiment there has {field} {before!r}, not {now!r}"
             )
+
+
+def _without_descriptions(space: Any) -> Any:
+    """What a space is, whatever it says of itself."""
+    if not isinstance(space, dict):
+        return space
+    return {name: _without_descriptions(part) for name, part in space.items() if name != "description"}
 
 
 @contextmanager

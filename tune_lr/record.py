@@ -15,6 +15,7 @@ close    the driver ends: ``status``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ from typing import Any
 from tune_lr.errors import BadInput
 from tune_lr.journal import Report, Status
 from tune_lr.objective import Objective
+
+_TRIAL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 ENDED: frozenset[Status] = frozenset({"completed", "stopped", "failed", "diverged"})
 
@@ -36,6 +39,8 @@ class TrialRecord:
     why: dict[str, Any]
     status: Status = "running"
     reports: list[Report] = field(default_factory=list)
+    #: The epoch of the checkpoint it began with, where it began as a copy of another trial.
+    begun_at: int = 0
     #: Why the status is what it is: rung, budget, interrupted, ...
     reason: str | None = None
     error: str | None = None
@@ -43,6 +48,10 @@ class TrialRecord:
     @property
     def epochs(self) -> int:
         return self.reports[-1].epoch if self.reports else 0
+
+    def epochs_to(self, epoch: int) -> int:
+        """How many epochs it trained, since its last report, to get to this one."""
+        return epoch - max(self.epochs, min(self.begun_at, epoch - 1))
 
     @property
     def ended(self) -> bool:
@@ -113,17 +122,26 @@ class Record:
         elif kind == "close":
             self.status = event["status"]
         elif kind == "ask":
-            trial = TrialRecord(event["trial_id"], event["values"], event["config"], event["why"])
-            self.trials[trial.trial_id] = trial
+            self._begin(event)
         elif event.get("trial_id") in self.trials:
             self._apply_to(self.trials[event["trial_id"]], event)
         self.seen = float(event["time"])
 
+    def _begin(self, event: Mapping[str, Any]) -> None:
+        name, why = event["trial_id"], event["why"]
+        if not _TRIAL_ID.fullmatch(name):
+            raise ValueError("a trial's name is letters, digits, - and _: its folder bears it")
+        trial = TrialRecord(name, event["values"], event["config"], why)
+        source = self.trials.get(why.get("checkpoint_of", ""))
+        trial.begun_at = source.epochs if source else 0
+        self.trials[name] = trial
+
     def _apply_to(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
         kind = event["event"]
         if kind == "report":
-            trial.reports.append(Report.from_json(event))
-            self.epochs += 1
+            report = Report.from_json(event)
+            self.epochs += trial.epochs_to(report.epoch)
+            trial.reports.append(report)
             if "status" in event:
                 trial.status, trial.reason = event["status"], event.get("why")
         elif kind == "resume":

@@ -72,7 +72,7 @@ def test_a_decision_ends_it(decision: Decision) -> None:
 
 def test_an_exception_fails_it_with_the_traceback() -> None:
     outcome = run_leg(LEG, raising, go_on)
-    assert (outcome.status, outcome.fatal) == ("failed", False)
+    assert (outcome.status, outcome.fatal) == ("failed", "never")
     assert "the dog ate the batch" in (outcome.error or "")
     assert "in raising" in (outcome.error or "")
 
@@ -95,13 +95,13 @@ def test_ctrl_c_gets_through() -> None:
 @pytest.mark.parametrize("trainer", [silent, misnamed])
 def test_a_metric_that_never_comes_would_fail_every_trial(trainer: Any) -> None:
     outcome = run_leg(LEG, trainer, go_on)
-    assert (outcome.status, outcome.fatal) == ("failed", True)
+    assert (outcome.status, outcome.fatal) == ("failed", "at first")
     assert "val_loss" in (outcome.error or "")
 
 
 def test_pausing_a_trainer_that_never_saves_is_refused_with_the_reason() -> None:
     outcome = run_leg(replace(LEG, must_save=True), unsaved, at_epoch_two(PAUSE))
-    assert (outcome.status, outcome.fatal) == ("failed", True)
+    assert (outcome.status, outcome.fatal) == ("failed", "always")
     assert "trial.save()" in (outcome.error or "")
     assert run_leg(replace(LEG, must_save=True), unsaved, at_epoch_two(STOP)) == Outcome("ended")
     assert run_leg(LEG, unsaved, go_on) == Outcome("completed")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tune_lr.cli.jobfile import read_jobfile
 from tune_lr.errors import BadInput, UnknownName
+from tune_lr.jobs import tune
 from tune_lr.trials.trainer import Trainer
 
 GOOD = "def train(config, trial):\n    return config['lr']\n\ndef other(config, trial):\n    return 2\n"
@@ -121,3 +125,117 @@ def test_a_closure_travels_by_value() -> None:
 def test_what_cannot_be_called_is_refused() -> None:
     with pytest.raises(BadInput, match="a function train"):
         Trainer.from_callable(3)  # type: ignore[arg-type]
+
+
+def test_a_file_that_was_edited_is_run_again(tmp_path: Path) -> None:
+    path = tmp_path / "edited.py"
+    path.write_text("def train(config, trial):\n    return 1\n")
+    trainer = Trainer.from_text(str(path))
+    first = trainer.load()
+    assert trainer.load() is first
+    state = path.stat()
+    path.write_text("def train(config, trial):\n    return 2\n")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))  # as quick as an edit can be
+    second = Trainer.from_text(str(path)).load()
+    assert (first({}, None), second({}, None)) == (1, 2)
+    assert Trainer.from_callable(second) == trainer
+    assert Trainer.from_callable(first).pickled, "the file is no longer what the old function is"
+
+
+def test_an_edited_file_forgets_what_it_no_longer_says(tmp_path: Path) -> None:
+    path = tmp_path / "shorter.py"
+    path.write_text(GOOD)
+    Trainer.from_text(str(path)).load()
+    path.write_text("def train(config, trial):\n    return 2\n")
+    with pytest.raises(UnknownName):
+        Trainer.from_text(f"{path}:other").load()
+
+
+def test_an_edit_that_breaks_the_file_leaves_the_old_functions_whole(tmp_path: Path) -> None:
+    path = tmp_path / "broken_later.py"
+    path.write_text("class Net:\n    pass\n\ndef train(config, trial):\n    return Net()\n")
+    train = Trainer.from_text(str(path)).load()
+    path.write_text("def train(config, trial\n")
+    for _ in range(2):
+        with pytest.raises(BadInput, match="SyntaxError"):
+            Trainer.from_text(str(path)).load()
+    assert type(pickle.loads(pickle.dumps(train({}, None)))) is type(train({}, None))
+
+
+def test_what_an_edited_file_pickled_before_can_be_read_after(tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    source = "class Net:\n    size = 1\n\ndef train(config, trial):\n    return Net()\n"
+    path.write_text(source)
+    stored = pickle.dumps(Trainer.from_text(str(path)).load()({}, None))
+    path.write_text(source.replace("1", "2"))
+    Trainer.from_text(str(path)).load()
+    assert pickle.loads(stored).size == 2
+
+
+def test_tune_in_one_process_runs_the_edited_file(tmp_path: Path) -> None:
+    path = tmp_path / "tr.py"
+    space = {"name": "one", "knobs": {"lr": {"type": "float", "low": 0.1, "high": 1.0}}}
+    for loss in (3.0, 4.0):
+        path.write_text(f"def train(config, trial):\n    trial.report(loss={loss})\n")
+        asked: dict[str, Any] = {"trials": 1, "max_epochs": 1, "engine": "inline", "metric": "loss"}
+        experiment = tune(str(path), space, out=tmp_path / str(loss), progress=False, **asked)
+        best = experiment.best
+        assert best is not None
+        assert best.value == loss
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "function", "is_path"),
+    [
+        ("train.py", "train.py", "train", True),
+        ("train.py:other", "train.py", "other", True),
+        (r"C:\me\train.py", r"C:\me\train.py", "train", True),
+        (r"C:\me\train.py:other", r"C:\me\train.py", "other", True),
+        ("C:/me/train.py", "C:/me/train.py", "train", True),
+        ("a:b/train.py:other", "a:b/train.py", "other", True),
+        ("train.py:", "train.py:", "train", False),
+        ("pkg.nets:other", "pkg.nets", "other", False),
+        ("pkg", "pkg", "train", False),
+    ],
+)
+def test_where_a_text_is_split(text: str, where: str, function: str, is_path: bool) -> None:
+    assert Trainer.split(text) == (where, function, is_path)
+
+
+def test_a_drive_is_no_module() -> None:
+    with pytest.raises(BadInput, match="a Python file that exists"):
+        Trainer.from_text(r"C:\me\train.py")
+
+
+def test_a_package_is_a_module_also_beside_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pack_here").mkdir()
+    (tmp_path / "pack_here" / "__init__.py").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    trainer = Trainer.from_text("pack_here:other")
+    assert (trainer.module, trainer.function) == ("pack_here", "other")
+    assert trainer.load()({}, None) == 2
+    assert Trainer.from_text("pack_here") == Trainer(module="pack_here")
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("train.py", "{}/train.py:train"),
+        ("train.py:other", "{}/train.py:other"),
+        ("odd:name.py:other", "{}/odd:name.py:other"),
+        ("gone.py:other", "gone.py:other"),
+        ("pack_here:other", "pack_here:other"),
+        (r"C:\me\train.py", r"C:\me\train.py"),
+    ],
+)
+def test_an_experiment_file_names_trainers_beside_it_in_the_same_way(
+    tmp_path: Path, named: str, found: str
+) -> None:
+    for name in ("train.py", "odd:name.py"):
+        (tmp_path / name).write_text(GOOD)
+    (tmp_path / "pack_here").mkdir()
+    (tmp_path / "job.yaml").write_text(f"trainer: '{named}'\n")
+    assert read_jobfile(tmp_path / "job.yaml")["trainer"] == found.format(tmp_path)

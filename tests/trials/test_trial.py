@@ -407,3 +407,39 @@ def test_a_real_kill_leaves_at_most_one_epoch_to_train_again(tmp_path: Path, roo
     state, last = trial.load(), TrialFolder(tmp_path).reports()[-1].epoch
     assert state["epoch"] in (last, last - 1)
     assert next(trial.epochs()) == state["epoch"] + 1
+
+
+def test_a_checkpoint_between_sparse_reports_counts(tmp_path: Path) -> None:
+    """Saved every two epochs, reported every three: the one saved at 4 stands once 6 is reported."""
+    trial = Trial(max_epochs=6, folder=tmp_path, channel=lambda report: "continue")
+    for epoch in trial.epochs():
+        if epoch in (2, 4):
+            trial.save({"epoch": epoch})
+        if epoch % 3 == 0:
+            trial.report(val_loss=1.0)
+    trial.close()
+    again = Trial(max_epochs=9, folder=tmp_path, channel=lambda report: "continue")
+    assert again.load() == {"epoch": 4}
+    assert next(again.epochs()) == 5
+
+
+@pytest.mark.parametrize("name", ["trial_id", "epoch", "seconds"])
+def test_names_of_the_tables_own_columns_are_refused(name: str) -> None:
+    trial = Trial(max_epochs=1, channel=lambda report: "continue")
+    for _ in trial.epochs():
+        with pytest.raises(BadInput, match=name):
+            trial.report(val_loss=1.0, **{name: 3})
+
+
+def test_numbers_too_large_for_a_column_become_floats() -> None:
+    heard = []
+
+    def channel(report: Report) -> Decision:
+        heard.append(report)
+        return "continue"
+
+    trial = Trial(max_epochs=1, channel=channel)
+    for _ in trial.epochs():
+        trial.report(val_loss=1.0, tokens=10**20)
+    assert heard[0].metrics["tokens"] == 1e20
+    assert isinstance(heard[0].metrics["tokens"], float)

@@ -7,6 +7,7 @@ from functools import partial
 from tune_lr.driver import Driver
 from tune_lr.engines.base import Engine
 from tune_lr.errors import BadInput
+from tune_lr.trials import randomness
 from tune_lr.trials.run import Leg, run_leg
 from tune_lr.trials.trainer import Trainer
 
@@ -18,6 +19,10 @@ class InlineEngine(Engine):
         if driver.job.workers != 1:
             raise BadInput("workers", driver.job.workers, "1 with engine inline (or engine syne-tune or ray)")
         train = trainer.load()
-        while isinstance(leg := driver.next(), Leg):
-            outcome = run_leg(leg, train, partial(driver.report, leg.trial_id))
-            driver.finish(leg.trial_id, outcome)
+        before = randomness.capture()
+        try:
+            while isinstance(leg := driver.next(), Leg):
+                outcome = run_leg(leg, train, partial(driver.report, leg.trial_id))
+                driver.finish(leg.trial_id, outcome)
+        finally:
+            randomness.restore(before)  # trials seed the global generators, which are the caller's here

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -68,8 +69,16 @@ class Searcher(ABC):
     def replay(self, suggestion: Suggestion) -> None:
         """Make a journaled proposal again, after a kill. By the first law ``ask`` does; a searcher for which
         the law does not hold takes over what was proposed then.
+
+        Warns where the proposal is another one (by another version of a library, say): the searcher then
+        knows of a configuration that was never tried.
         """
-        self.ask()
+        again = self.ask()
+        if not isinstance(again, Suggestion) or again.values != suggestion.values:
+            kind, name = type(self).__name__, suggestion.trial_id
+            warnings.warn(
+                f"{kind} proposes another configuration than the journal has for {name}", stacklevel=2
+            )
 
     def _suggest(self, values: dict[str, Any], **why: Any) -> Suggestion:
         """Number and wrap a proposal; called once for each that is handed out."""

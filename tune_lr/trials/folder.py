@@ -1,8 +1,8 @@
 """A trial's folder: its own reports and its checkpoints, written by that trial alone.
 
 ``reports.jsonl`` is written before the driver hears of a report, so nothing is lost when the driver is
-killed. ``checkpoint-<epoch>.pt`` counts only once that epoch's report is on disk: whatever the order in
-which the trainer saves and reports, a kill between the two leaves no hole.
+killed. ``checkpoint-<epoch>.pt`` counts only once a report of that epoch or a later one is on disk: whatever
+the order in which the trainer saves and reports, a kill between the two leaves no hole.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import shutil
+import warnings
 from pathlib import Path
 from typing import IO, Any
 
@@ -56,14 +57,17 @@ class TrialFolder:
         os.replace(temporary, self.path / f"checkpoint-{epoch}.pt")
         self.drop_superseded(last_reported)
 
-    def load(self, map_location: Any = "cpu") -> tuple[int, Any] | None:
-        """The newest checkpoint that counts and can be read, as ``(epoch, state)``."""
+    def load(self) -> tuple[int, Any] | None:
+        """The newest checkpoint that counts and can be read: ``(epoch, state)``, tensors on the CPU."""
         import torch
 
         for epoch, file in self._counting():
             try:
-                state = torch.load(file, map_location=map_location, weights_only=True)
-            except Exception:  # a damaged file makes torch raise a dozen kinds
+                state = torch.load(file, map_location="cpu", weights_only=True)
+            except MemoryError:
+                raise
+            except Exception as error:  # a damaged file makes torch raise a dozen kinds
+                warnings.warn(f"{file} cannot be read and is passed over: {error}", stacklevel=2)
                 continue
             if isinstance(state, dict):
                 return epoch, state
@@ -71,8 +75,8 @@ class TrialFolder:
 
     def _counting(self) -> list[tuple[int, Path]]:
         """The checkpoints to go on from, newest first: its own that count, then the one it began with."""
-        reported = {report.epoch for report in self.reports()}
-        return [found for found in self.checkpoints() if found[0] in reported] + self._files(_INHERITED)
+        last = max((report.epoch for report in self.reports()), default=0)
+        return [found for found in self.checkpoints() if found[0] <= last] + self._files(_INHERITED)
 
     def inherit(self, source: TrialFolder) -> None:
         """Begin where another trial stands: at a copy of its newest checkpoint that counts.
@@ -144,15 +148,15 @@ class TrialMemory:
         _write(state, file, prove=self._newest is None)
         self._newest = (epoch, file)
 
-    def load(self, map_location: Any = "cpu") -> tuple[int, Any] | None:
-        """The newest checkpoint, as ``(epoch, state)``."""
+    def load(self) -> tuple[int, Any] | None:
+        """The newest checkpoint, as ``(epoch, state)``, its tensors on the CPU."""
         import torch
 
         if self._newest is None:
             return None
         epoch, file = self._newest
         file.seek(0)
-        return epoch, torch.load(file, map_location=map_location, weights_only=True)
+        return epoch, torch.load(file, map_location="cpu", weights_only=True)
 
     def close(self) -> None:
         """Nothing to let go of."""

@@ -56,12 +56,13 @@ class Outcome:
         status: ``completed`` (the trainer returned by itself), ``ended`` (as the last decision said), or
             ``failed``.
         error: the reason or traceback of a failure.
-        fatal: every other trial would fail alike, so the job should end.
+        fatal: whether the job should end, since every other trial would fail alike: ``always``, or
+            ``at first``, while no trial has reported.
     """
 
     status: Literal["completed", "ended", "failed"]
     error: str | None = None
-    fatal: bool = False
+    fatal: Literal["never", "at first", "always"] = "never"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,7 +91,8 @@ def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
             if trial.decision == CONTINUE and not _finished(trial):
                 return Outcome("failed", f"the trainer left with sys.exit({error.code!r})")
         except BadInput as error:
-            return Outcome("failed", f"{error}\n\n{traceback.format_exc()}", fatal=error.field == "metric")
+            whole = f"{error}\n\n{traceback.format_exc()}"
+            return Outcome("failed", whole, "at first" if error.field == "metric" else "never")
         except BaseException:
             return Outcome("failed", traceback.format_exc())
         finally:
@@ -104,7 +106,11 @@ def _judge(trial: Trial, leg: Leg) -> Outcome:
         return Outcome("completed")  # it began as a copy of one that had trained to the end
     if not trial.reported:
         why = f"the trainer returned without ever calling trial.report({leg.metric}=...)"
-        return Outcome("failed", why, fatal=True)
+        if trial.spoke_too_soon:
+            why = (
+                "the trainer reported, but not within `for epoch in trial.epochs():`, so nothing was trained"
+            )
+        return Outcome("failed", why, "at first")
     if trial.decision == CONTINUE:
         return Outcome("completed")
     if trial.decision == PAUSE and leg.must_save and not trial.saved:
@@ -113,7 +119,7 @@ def _judge(trial: Trial, leg: Leg) -> Outcome:
             "trial.save(): add trial.resume(model=..., optimizer=..., schedule=...) and trial.save(), "
             "or choose a trial scheduler that only stops (asha, median, none)"
         )
-        return Outcome("failed", why, fatal=True)
+        return Outcome("failed", why, "always")
     return Outcome("ended")
 
 

@@ -63,6 +63,8 @@ class Trial:
         self.last_reported = 0
         #: The epoch of the checkpoint that was loaded; 0 without one.
         self.loaded_epoch = 0
+        #: Whether it reported outside of ``epochs()``, before any epoch.
+        self.spoke_too_soon = False
         self._objects: dict[str, Any] = {}
         self._randomness: dict[str, Any] | None = None
 
@@ -105,9 +107,12 @@ class Trial:
         an untrained net says nothing about a configuration.
 
         Raises:
-            BadInput: the metric the job optimizes is missing, a value is no number, or this epoch was
-                reported already.
+            BadInput: the metric the job optimizes is missing, a value is no number, a name is one that the
+                tables use (``trial_id``, ``epoch``, ``seconds``), or this epoch was reported already.
         """
+        for name in metrics:
+            if name in _TAKEN:
+                raise BadInput("trial.report", name, f"another name: the tables use {', '.join(_TAKEN)}")
         if self.metric is not None and self.metric not in metrics:
             names = ", ".join(sorted(metrics)) or "nothing"
             raise BadInput("metric", self.metric, f"a metric that the trainer reports (it reported: {names})")
@@ -120,6 +125,7 @@ class Trial:
         if self._epoch not in self._known:
             self._folder.append(report)
         if self._epoch == 0:
+            self.spoke_too_soon = True
             return
         self._known.add(self._epoch)
         self.last_reported = self._epoch
@@ -183,8 +189,11 @@ class Trial:
         self.saved = True
 
     def load(self) -> Any:
-        """The newest checkpoint's state, or None; ``epochs()`` goes on after it."""
-        found = self._folder.load(self.device)
+        """The newest checkpoint's state, or None; ``epochs()`` goes on after it.
+
+        Tensors come back on the CPU; a module's or optimizer's ``load_state_dict`` puts them where it is.
+        """
+        found = self._folder.load()
         if found is None:
             return None
         self._epoch, whole = found
@@ -199,13 +208,18 @@ class Trial:
         self._folder.close()
 
 
+#: Names of the tables' own columns.
+_TAKEN = ("trial_id", "epoch", "seconds")
+
+
 def _number(name: str, value: Any) -> float | int | None:
     if value is None:
         return None
     try:
         number = value.item() if hasattr(value, "item") else value
-        return int(number) if isinstance(number, (bool, int)) else float(number)
-    except (TypeError, ValueError, RuntimeError) as error:
+        whole = isinstance(number, (bool, int)) and abs(number) < 2**63  # what a table's column holds
+        return int(number) if whole else float(number)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise BadInput(
             f"trial.report({name}=...)", value, "a number, a one-element tensor, or None"
         ) from error

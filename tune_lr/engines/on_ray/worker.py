@@ -101,7 +101,7 @@ class LegRunner(tune.Trainable):
             self._enter_folder()
             self._train = self.plan.trainer.load()
         except TuneLRError as error:
-            self._refusal = Outcome("failed", str(error), fatal=True)
+            self._refusal = Outcome("failed", str(error), "always")
             return
         self._begin(config)
 

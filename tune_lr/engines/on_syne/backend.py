@@ -224,7 +224,7 @@ class WarmBackend(TrialBackend):
             trial.status = Status.completed if fine else Status.failed
         elif trial.status == Status.stopped and self.delete_checkpoints:
             self.delete_checkpoint(trial_id)  # what it saved after it was told
-        elif trial.status == Status.paused and outcome.fatal:
+        elif trial.status == Status.paused and outcome.fatal == "always":
             raise JobFailed(f"trial {trial_id} cannot be paused: {outcome.error}")
 
     def busy_trial_ids(self) -> list[tuple[int, str]]:
