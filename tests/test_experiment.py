@@ -109,7 +109,10 @@ def test_folders_that_are_not_ours_are_left_alone(tmp_path: Path) -> None:
     assert [entry.name for entry in other.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"job": 3}', '{"job": {"trials": "many"}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    ['{"format": 99, "job": {}}', "", "{", '{"job": 3}', '{"job": {"trials": "many"}}', "[" * 100_000],
+)
 def test_a_damaged_description_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "experiment.json").write_text(content)
     with pytest.raises(BadInput, match=r"experiment\.json"):

@@ -17,7 +17,7 @@ from tune_lr import registry
 from tune_lr.assembly import assemble
 from tune_lr.driver import Driver, Listener
 from tune_lr.errors import BadInput
-from tune_lr.job import Job
+from tune_lr.job import FORMAT, Job
 from tune_lr.journal import Journal, write_json
 from tune_lr.mirror import Mirror, is_uri
 from tune_lr.objective import Objective
@@ -211,7 +211,7 @@ class Experiment:
         write_json(
             file,
             {
-                "format": 1,
+                "format": FORMAT,
                 "status": status,
                 "start": before.get("start", now),
                 "end": now if ended else None,

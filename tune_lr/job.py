@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tune_lr.errors import BadInput, Missing, UnknownName
+from tune_lr.errors import BadInput, Missing, UnknownName, shorten
 from tune_lr.objective import Objective
 from tune_lr.space import SearchSpace
 
 _BUDGET = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(epochs?|s|m|h)\s*")
 #: What PyTorch trains on; a number may follow (``cuda:1``).
 _DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+#: The layout of an experiment's folder, as experiment.json notes it.
+FORMAT = 1
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -115,8 +117,13 @@ class Job(BaseModel):
         if not file.is_file():
             return None
         try:
-            return cls.make(json.loads(file.read_text("utf-8"))["job"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            content = json.loads(file.read_text("utf-8"))
+            if content.get("format", FORMAT) != FORMAT:
+                raise ValueError(
+                    f"format {shorten(content['format'])} is another version's; this one reads {FORMAT}"
+                )
+            return cls.make(content["job"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BadInput("experiment", str(file), f"the file that tune-lr wrote ({error})") from error
 
     def changed(self, changes: Mapping[str, Any]) -> Job:
