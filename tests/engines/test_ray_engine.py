@@ -172,7 +172,7 @@ def test_a_folder_that_a_node_does_not_see_is_named(local_ray: None, tmp_path: P
     result = runner.train()
     assert result["done"]
     outcome = json.loads(result[OUTCOME])
-    assert outcome["fatal"]
+    assert outcome["fatal"] == "always"
     assert "elsewhere" in outcome["error"]
 
 
