@@ -236,7 +236,9 @@ def test_verbose_shows_where_a_trainer_failed(tune_lr: Invoke) -> None:
 
 
 def test_a_trial_that_raises_or_leaves_fails_alone(tune_lr: Invoke) -> None:
-    done = tune_lr("run sometimes.py --space space.yaml --trials 6 --max-epochs 2 --out out")
+    done = tune_lr(
+        "run sometimes.py --space space.yaml --trials 6 --max-epochs 2 --trial-scheduler none --out out"
+    )
     assert done.exit_code == 0, done.output
     assert "trial 0001 failed: ValueError: boom" in done.stdout
     assert "Traceback" not in done.output
@@ -251,7 +253,9 @@ def test_a_trial_that_raises_or_leaves_fails_alone(tune_lr: Invoke) -> None:
 
 
 def test_a_loss_that_is_not_finite_is_a_diverged_trial(tune_lr: Invoke) -> None:
-    done = tune_lr("run not_finite.py --space space.yaml --trials 8 --max-epochs 3 --out out")
+    done = tune_lr(
+        "run not_finite.py --space space.yaml --trials 8 --max-epochs 3 --trial-scheduler none --out out"
+    )
     assert done.exit_code == 0, done.output
     trials = pd.read_parquet("out/trials.parquet")
     assert list(trials["status"]) == ["diverged"] * 3 + ["completed"] + ["diverged"] * 3 + ["completed"]
