@@ -176,7 +176,9 @@ def test_tune_in_one_process_runs_the_edited_file(tmp_path: Path) -> None:
     path = tmp_path / "tr.py"
     space = {"name": "one", "knobs": {"lr": {"type": "float", "low": 0.1, "high": 1.0}}}
     for loss in (3.0, 4.0):
-        path.write_text(f"def train(config, trial):\n    trial.report(loss={loss})\n")
+        path.write_text(
+            f"def train(config, trial):\n    for _ in trial.epochs():\n        trial.report(loss={loss})\n"
+        )
         asked: dict[str, Any] = {"trials": 1, "max_epochs": 1, "engine": "inline", "metric": "loss"}
         experiment = tune(str(path), space, out=tmp_path / str(loss), progress=False, **asked)
         best = experiment.best

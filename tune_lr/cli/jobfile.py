@@ -40,11 +40,19 @@ def read_jobfile(path: Path) -> dict[str, Any]:
         ):
             raise BadInput(f"{path}, {name}", asked[name], "text")
     if "trainer" in asked:
-        file, colon, function = asked["trainer"].partition(":")
-        asked["trainer"] = _beside(path, file) + colon + function
+        asked["trainer"] = _trainer_beside(path, asked["trainer"])
     if isinstance(asked.get("space"), str):
         asked["space"] = _beside(path, asked["space"])
     return asked
+
+
+def _trainer_beside(path: Path, text: str) -> str:
+    """A trainer by its path beside the file, where there is such a file; else unchanged."""
+    from tune_lr import jobs  # the command line knows trainers through what runs them
+
+    where, function, is_path = jobs.Trainer.split(text)  # type: ignore[attr-defined]
+    found = _beside(path, where) if is_path else where
+    return text if found == where else f"{found}:{function}"
 
 
 def _beside(path: Path, name: str) -> str:

@@ -7,11 +7,13 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from tune_lr.errors import BadInput, TuneLRError, UnknownName
@@ -45,15 +47,27 @@ class Trainer:
         Raises:
             BadInput: no such file or module.
         """
-        where, _, function = text.rpartition(":") if ":" in text else (text, "", "train")
-        if where.endswith(".py") or "/" in where or Path(where).exists():
-            path = Path(where).expanduser().resolve()
-            if not path.is_file():
+        where, function, is_path = cls.split(text)
+        if is_path:
+            path = os.path.expanduser(where)
+            if not os.path.isfile(path):
                 raise BadInput("trainer", text, "a Python file that exists, as path/to/file.py[:function]")
-            return cls(function=function, file=str(path))
-        if not where or not all(part.isidentifier() for part in where.split(".")):
+            return cls(function=function, file=os.path.realpath(path))
+        if not all(part.isidentifier() for part in where.split(".")):
             raise BadInput("trainer", text, "path/to/file.py[:function] or package.module[:function]")
         return cls(function=function, module=where)
+
+    @staticmethod
+    def split(text: str) -> tuple[str, str, bool]:
+        """Where a trainer is by the text that names it, its function, and whether that place is a path.
+
+        Only a name after the last colon is a function: a path may hold colons, that of a drive among them.
+        """
+        where, _, function = text.rpartition(":")
+        if not where or not function.isidentifier():
+            where, function = text, "train"
+        is_path = where.endswith(".py") or "/" in where or "\\" in where or os.path.isfile(where)
+        return where, function, is_path
 
     @classmethod
     def from_callable(cls, train: Train) -> Trainer:
@@ -81,6 +95,8 @@ class Trainer:
 
     def load(self) -> Train:
         """The function itself; importing its file runs the user's code.
+
+        A file that was edited since this process loaded it is run again; what it imports is not.
 
         Raises:
             BadInput: it cannot be imported, has no such function, or that takes other arguments.
@@ -112,28 +128,54 @@ class Trainer:
             if "" not in sys.path and str(Path.cwd()) not in sys.path:
                 sys.path.insert(0, str(Path.cwd()))
             return importlib.import_module(self.module)
-        path = Path(str(self.file))
-        name = _FILE_MODULE + path.stem + "_" + hashlib.sha1(str(path).encode()).hexdigest()[:8]
-        if name in sys.modules:
-            return sys.modules[name]
-        folder = str(path.parent)
-        if folder not in sys.path:
-            sys.path.append(folder)  # last, so that a file beside the trainer never shadows a library
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise BadInput("trainer", str(path), "a Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
+        return _from_file(Path(str(self.file)))
 
 
 #: Modules made from a file carry this prefix, so that they never hide an installed one.
 _FILE_MODULE = "tune_lr_trainer_"
+
+
+class _AsRead(SourceFileLoader):
+    """Runs the source as it was when this was made, and looks at no ``.pyc``: Python takes an old one for
+    current where the file was edited within the same second and kept its size.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        super().__init__(name, str(path))
+        self.source = path.read_bytes()
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self.source, self.path)
+        return code
+
+
+def _from_file(path: Path) -> ModuleType:
+    """The module that a file makes: the one that this process has, unless the file has changed since.
+
+    Its name tells the path only, so that checkpoints that mention its classes load after an edit too. The
+    module of an edited file is a new one, and functions of the old one keep what they refer to.
+    """
+    name = _FILE_MODULE + path.stem + "_" + hashlib.sha1(str(path).encode()).hexdigest()[:8]
+    if path.suffix != ".py":
+        raise BadInput("trainer", str(path), "a Python file")
+    loader, before = _AsRead(name, path), sys.modules.get(name)
+    if before is not None and getattr(before.__loader__, "source", None) == loader.source:
+        return before
+    folder = str(path.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that a file beside the trainer never shadows a library
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before  # its functions may still be in use; the next load tries again
+        raise
+    return module
 
 
 def _require_two_arguments(function: Train, name: str) -> None:
