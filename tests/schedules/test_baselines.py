@@ -72,6 +72,34 @@ def test_every_group_keeps_its_own_lr() -> None:
     assert schedule.get_last_lr() == pytest.approx([0.04, 0.02])
 
 
+@pytest.mark.parametrize("bound", [{"lr": 0.4, "min_lr": 0.04}, {"min_lr_ratio": 0.1}])
+def test_every_group_ends_at_its_own_bound(bound: dict[str, float]) -> None:
+    for config in ({"schedule": "cosine"}, {"schedule": "plateau", "factor": 0.5, "patience": 0}):
+        schedule = build_schedule({**config, **bound}, optimizer(0.4, 0.02), 10)
+        lrs = [schedule.get_last_lr()]
+        for _ in range(10):
+            schedule.step(1.0)
+            lrs.append(schedule.get_last_lr())
+        assert lrs[0] == [0.4, 0.02]
+        assert [first / second for first, second in lrs] == pytest.approx([20.0] * 11)
+        assert lrs[-1] == pytest.approx([0.04, 0.002])
+
+
+def test_a_cosine_by_group_is_that_of_torch() -> None:
+    config = {"schedule": "cosine", "lr": 0.4, "min_lr": 0.1}
+    one, two = (build_schedule(config, optimizer(*lrs), 6) for lrs in ((0.4,), (0.4, 0.2)))
+    for _ in range(9):  # beyond its end too
+        one.step(1.0)
+        two.step(1.0)
+        assert two.get_last_lr()[0] == pytest.approx(one.get_last_lr()[0])
+    again = build_schedule(config, optimizer(0.4, 0.2), 6)
+    again.load_state_dict(two.state_dict())
+    assert again.get_last_lr() == two.get_last_lr()
+    two.step(1.0)
+    again.step(1.0)
+    assert again.get_last_lr() == two.get_last_lr()
+
+
 def test_any_scheduler_of_torch_can_be_driven_without_wrapping_the_optimizer() -> None:
     opt = optimizer()
     with warnings.catch_warnings():

@@ -11,6 +11,7 @@ import torch
 from tune_lr import registry
 from tune_lr.errors import BadInput, UnknownName
 from tune_lr.schedules import GreedyLR, build_schedule, step_every
+from tune_lr.spacefile import load_space
 
 
 def optimizer(*lrs: float) -> torch.optim.Optimizer:
@@ -48,6 +49,40 @@ def test_ratios_stand_in_for_bounds() -> None:
     for bad in ({"min_lr_ratio": 1.5}, {"max_lr_ratio": 0.5}, {"min_lr_ratio": math.nan}):
         with pytest.raises(BadInput, match="_lr_ratio"):
             greedy(bad)
+
+
+def test_bounds_are_scaled_to_the_lr_of_each_group() -> None:
+    schedule = greedy({"lr": 0.1, "min_lr": 0.05, "max_lr": 0.3}, 0.1, 0.01, 0.4)
+    assert schedule.min_lrs == pytest.approx([0.05, 0.005, 0.2])
+    assert schedule.max_lrs == pytest.approx([0.3, 0.03, 1.2])
+    assert (schedule.min_lrs[0], schedule.max_lrs[0]) == (0.05, 0.3)
+    assert greedy({"lr": 0.1, "min_lr": [0.05, 0.01]}, 0.1, 0.01).min_lrs == [0.05, 0.01]
+    assert greedy({"min_lr": 0.005, "max_lr": 0.3}, 0.1, 0.01).min_lrs == [0.005, 0.005]
+    assert greedy({"lr": 0.7, "min_lr": 0.05}, 0.1).min_lrs == [0.05], "one group: as the config says"
+    with pytest.raises(BadInput, match="min_lr"):
+        greedy({"lr": 0.1, "min_lr": 0.2}, 0.1, 0.01)
+    with pytest.raises(BadInput, match="min_lr"):
+        greedy({"lr": 0.1, "min_lr": math.nan}, 0.1, 0.01)
+
+
+@pytest.mark.parametrize("lr", [0.1, 0.3, 1e-3, 0.07])
+@pytest.mark.parametrize("part", [0.1, 1 / 3, 0.7, 3.0])
+def test_a_bound_at_the_lr_stays_there_for_every_group(lr: float, part: float) -> None:
+    schedule = greedy({"lr": lr, "min_lr": lr, "max_lr": lr}, lr, lr * part)
+    assert schedule.min_lrs == schedule.max_lrs == [lr, lr * part]
+    for name in ("cosine", "plateau"):
+        built = build_schedule({"schedule": name, "lr": lr, "min_lr": lr}, optimizer(lr, lr * part), 5)
+        for _ in range(5):
+            built.step(1.0)
+        assert built.get_last_lr() == pytest.approx([lr, lr * part])
+
+
+@pytest.mark.parametrize("name", ["greedy_lr", "sgd_small_net", "adamw_finetune", "cosine", "plateau"])
+def test_shipped_spaces_serve_several_groups(name: str) -> None:
+    space = load_space(name)
+    for values in space.sample(200, 0):
+        config = space.config(values)
+        build_schedule(config, optimizer(*(config["lr"] * part for part in (1.0, 0.1, 0.37, 7.0))), 10)
 
 
 def test_what_cannot_be_is_refused() -> None:

@@ -6,7 +6,8 @@ import copy
 import math
 import operator
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any, ClassVar, Literal, Protocol, SupportsFloat, runtime_checkable
 
 import torch
@@ -193,6 +194,31 @@ def read_per_group(field: str, value: Any, count: int) -> list[float]:
     if len(value) != count:
         raise BadInput(field, value, f"{count} numbers, one for each parameter group (it has {len(value)})")
     return [read_range(field, lr, 0) for lr in value]
+
+
+def read_bound(field: str, value: Any, config: Mapping[str, Any], lrs: Sequence[float]) -> list[float]:
+    """A config's ``min_lr`` or ``max_lr`` for parameter groups with these LRs.
+
+    A config means its bounds beside its own ``lr``. So where there are several groups and the config has an
+    ``lr``, one number is scaled to the LR of each group; a list is taken as it is.
+
+    Raises:
+        BadInput: as ``read_per_group``.
+    """
+    bounds = read_per_group(field, value, len(lrs))
+    given = config.get("lr")
+    lr = float(given) if isinstance(given, Real) else math.nan
+    if isinstance(value, (list, tuple)) or len(lrs) == 1 or not 0 < lr < math.inf:
+        return bounds
+    return [_scaled(bound, lr, own) for bound, own in zip(bounds, lrs, strict=True)]
+
+
+def _scaled(bound: float, lr: float, own: float) -> float:
+    """``bound * own / lr``, on that side of ``own`` on which the bound is of ``lr``, in spite of rounding."""
+    if bound == lr:
+        return own
+    scaled = bound * (own / lr)
+    return min(own, scaled) if bound < lr else max(own, scaled)
 
 
 def present(config: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -7,14 +7,23 @@ total_steps)``; a knob that the config lacks has the default named below.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import Needs, TorchSchedule, group_lrs, present, read_range, read_whole
+from tune_lr.schedules.base import (
+    Needs,
+    TorchSchedule,
+    group_lrs,
+    present,
+    read_bound,
+    read_range,
+    read_whole,
+)
 
 
 class Constant(TorchSchedule):
@@ -53,8 +62,9 @@ class Linear(TorchSchedule):
 class Cosine(TorchSchedule):
     """Half a cosine from the LR down to ``min_lr``.
 
-    ``min_lr`` is an LR, at most the initial one; default ``min_lr_ratio`` (0 to 1, default 0) times the
-    smallest initial LR of all parameter groups.
+    ``min_lr`` is an LR, at most the initial one. Where there are several parameter groups and the config has
+    an ``lr``, it is scaled by the initial LR of each group over that. Default: ``min_lr_ratio`` (0 to 1,
+    default 0) times the initial LR of each group.
     """
 
     knobs: ClassVar[tuple[str, ...]] = ("min_lr", "min_lr_ratio")
@@ -69,8 +79,27 @@ class Cosine(TorchSchedule):
             BadInput: the length of the run is not known, or a knob is out of range.
         """
         steps = known_length("cosine", total_steps)
-        floor = lower_bound(config, optimizer)
-        return cls(optimizer, lambda opt: torch_schedulers.CosineAnnealingLR(opt, T_max=steps, eta_min=floor))
+        floors = lower_bounds(config, optimizer)
+        if len({*floors}) > 1:
+            return cls(optimizer, lambda opt: _CosineByGroup(opt, steps, floors))
+        return cls(
+            optimizer, lambda opt: torch_schedulers.CosineAnnealingLR(opt, T_max=steps, eta_min=floors[0])
+        )
+
+
+class _CosineByGroup(torch_schedulers.LRScheduler):
+    """``CosineAnnealingLR``, which knows one ``eta_min`` for all, with one for each parameter group."""
+
+    def __init__(self, optimizer: Optimizer, steps: int, floors: Sequence[float]) -> None:
+        self.steps, self.floors = steps, list(floors)
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[Any]:
+        part = (1 + math.cos(math.pi * self.last_epoch / self.steps)) / 2
+        return [
+            float(base) * part + floor * (1 - part)
+            for base, floor in zip(self.base_lrs, self.floors, strict=True)
+        ]
 
 
 class StepDecay(TorchSchedule):
@@ -142,7 +171,8 @@ class Plateau(TorchSchedule):
         factor = read_range("factor", settings.get("factor", 0.1), 0, 1, open_ends=True)
         patience = read_whole("patience", settings.get("patience", 10), 0)
         threshold = read_range("threshold", settings.get("threshold", 1e-4), 0, 1)
-        floor = lower_bound(config, optimizer)
+        floors = lower_bounds(config, optimizer)
+        floor = floors if len({*floors}) > 1 else floors[0]
         return cls(
             optimizer,
             lambda opt: torch_schedulers.ReduceLROnPlateau(
@@ -163,20 +193,23 @@ def known_length(name: str, total_steps: int | None) -> int:
     return read_whole("total_steps", total_steps, 1)
 
 
-def lower_bound(config: Mapping[str, Any], optimizer: Optimizer) -> float:
-    """``min_lr`` of a config, else ``min_lr_ratio`` times the smallest LR, else 0.
+def lower_bounds(config: Mapping[str, Any], optimizer: Optimizer) -> list[float]:
+    """For each parameter group ``min_lr`` of a config (as ``read_bound`` has it), else ``min_lr_ratio`` times
+    its LR, else 0.
 
     Raises:
         BadInput: it is negative, or above the LR of a parameter group.
     """
-    smallest = min(group_lrs(optimizer))
+    lrs = group_lrs(optimizer)
     settings = present(config, ("min_lr", "min_lr_ratio"))
     if "min_lr" not in settings:
-        return smallest * read_range("min_lr_ratio", settings.get("min_lr_ratio", 0.0), 0, 1)
-    floor = read_range("min_lr", settings["min_lr"], 0)
-    if floor > smallest:
-        raise BadInput("min_lr", floor, f"at most the smallest LR of the optimizer, which is {smallest:g}")
-    return floor
+        ratio = read_range("min_lr_ratio", settings.get("min_lr_ratio", 0.0), 0, 1)
+        return [lr * ratio for lr in lrs]
+    floors = read_bound("min_lr", settings["min_lr"], config, lrs)
+    for i, (floor, lr) in enumerate(zip(floors, lrs, strict=True)):
+        if floor > lr:
+            raise BadInput("min_lr", floor, f"at most the LR of parameter group {i}, which is {lr:g}")
+    return floors
 
 
 def positive_part(field: str, value: Any) -> float:

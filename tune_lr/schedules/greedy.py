@@ -21,6 +21,7 @@ from tune_lr.schedules.base import (
     Needs,
     group_lrs,
     present,
+    read_bound,
     read_choice,
     read_flag,
     read_number,
@@ -148,10 +149,11 @@ class GreedyLR(LRScheduler):
     def from_config(
         cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
     ) -> GreedyLR:
-        """The schedule that a config describes; keys that are no knob of it are ignored.
+        """The schedule that a config describes; of keys that are no knob of it only ``lr`` matters.
 
-        A bound that the config lacks is ``min_lr_ratio`` or ``max_lr_ratio`` times the LR of each
-        parameter group; without these either, a thousandth and ten times the LR.
+        Where there are several parameter groups and the config has an ``lr``, its bounds are scaled by the LR
+        of each group over that. A bound that it lacks is ``min_lr_ratio`` or ``max_lr_ratio`` times the LR of
+        each group; without these either, a thousandth and ten times the LR.
 
         Raises:
             BadInput: a setting cannot be used.
@@ -160,8 +162,11 @@ class GreedyLR(LRScheduler):
         lrs = group_lrs(optimizer)
         low = read_range("min_lr_ratio", settings.pop("min_lr_ratio", 1e-3), 0, 1)
         high = read_range("max_lr_ratio", settings.pop("max_lr_ratio", 10.0), 1)
-        settings.setdefault("min_lr", [lr * low for lr in lrs])
-        settings.setdefault("max_lr", [lr * high for lr in lrs])
+        for name, ratio in (("min_lr", low), ("max_lr", high)):
+            given = settings.get(name)
+            settings[name] = (
+                [lr * ratio for lr in lrs] if given is None else read_bound(name, given, config, lrs)
+            )
         return cls(optimizer, **settings)
 
     def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
