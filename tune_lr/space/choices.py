@@ -42,6 +42,9 @@ class CategoricalKnob(Knob):
                 raise BadInput("values", value, "values that differ from each other")
         object.__setattr__(self, "values", values)
 
+    def every(self) -> tuple[Value, ...]:
+        return self.values
+
     def _own(self) -> dict[str, Any]:
         return {"values": list(self.values)}
 
@@ -83,6 +86,9 @@ class ConstantKnob(Knob):
         object.__setattr__(self, "value", scalar(self.value, "value"))
         if self.default is not None:
             raise BadInput("default", self.default, "no default beside the value of a constant")
+
+    def every(self) -> tuple[Value, ...]:
+        return (self.value,)
 
     def _own(self) -> dict[str, Any]:
         return {"value": self.value}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -90,6 +90,10 @@ class Knob(ABC):
     def extent(self) -> tuple[float, float] | None:
         """The smallest and largest value, or None where values are not numbers."""
         return self._extent()
+
+    def every(self) -> Sequence[Value] | None:
+        """All values that there are, in order, or None where they are a continuum."""
+        return None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe content as in a space file; fields that say nothing are left out."""

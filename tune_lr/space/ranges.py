@@ -88,6 +88,9 @@ class IntKnob(RangeKnob):
     low: int
     high: int
 
+    def every(self) -> range:
+        return range(self.low, self.high + 1)
+
     def _parse(self, value: object, what: str) -> int:
         return whole(value, what)
 

@@ -197,6 +197,20 @@ class SearchSpace:
         cube = np.random.default_rng(seed).random((int(n), self.dimension))
         return [self.decode(row) for row in cube]
 
+    def points(self, most: int) -> list[Values] | None:
+        """Every point, in order; None where there are more than ``most``, or a continuum of them."""
+        found: list[Values] = [{}]
+        for name, knob in self.knobs.items():
+            takes_part = [self._is_active(knob, point) for point in found]
+            every = knob.every()
+            if any(takes_part) and (every is None or len(found) + sum(takes_part) * (len(every) - 1) > most):
+                return None
+            grown: list[Values] = []
+            for point, active in zip(found, takes_part, strict=True):
+                grown += [{**point, name: value} for value in every] if active and every else [point]
+            found = grown
+        return found
+
     def encode(self, values: Mapping[str, Any]) -> NDArray[np.float64]:
         """A point as coordinates in the unit cube, shape ``(dimension,)``; NaN for inactive knobs.
 
