@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": {"engines"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,
     "views": {"experiment", "spacefile", "history"} | ASKED | VALUES,
-    "cli": {"jobs", "views", "learning", "experiment", "spacefile", "plain_yaml"} | PAST | ASKED,
+    "cli": {"jobs", "trials", "views", "learning", "experiment", "spacefile", "plain_yaml"} | PAST | ASKED,
 }
 
 #: other people's package -> the only layers that may name it.

@@ -13,6 +13,7 @@ from tune_lr.errors import BadInput, UnknownName
 from tune_lr.job import Job
 from tune_lr.plain_yaml import plain_content, read_text
 from tune_lr.space import within
+from tune_lr.trials.trainer import Trainer
 
 
 def read_jobfile(path: Path) -> dict[str, Any]:
@@ -48,9 +49,7 @@ def read_jobfile(path: Path) -> dict[str, Any]:
 
 def _trainer_beside(path: Path, text: str) -> str:
     """A trainer by its path beside the file, where there is such a file; else unchanged."""
-    from tune_lr import jobs  # the command line knows trainers through what runs them
-
-    where, function, is_path = jobs.Trainer.split(text)  # type: ignore[attr-defined]
+    where, function, is_path = Trainer.split(text)
     found = _beside(path, where) if is_path else where
     return text if found == where else f"{found}:{function}"
 
