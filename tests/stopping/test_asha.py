@@ -1,12 +1,12 @@
-"""ASHA against cases worked by hand."""
+"""ASHA against cases worked by hand, and against the same rules written without any bookkeeping."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tune_lr.errors import BadInput
 from tune_lr.stopping.asha import Asha, AshaPromote
-from tune_lr.stopping.median import Median
 
 
 def started(rule: Asha | AshaPromote, count: int) -> list[str]:
@@ -104,21 +104,142 @@ def test_brackets_are_drawn_by_the_seed() -> None:
     assert set(first_stops(1)) == {1, 3, 9}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"grace": 0}, {"reduction_factor": 1}, {"brackets": 0}, {"grace": "two"}, {"grace": float("nan")}],
-)
-def test_unusable_options_are_named(options: dict[str, object]) -> None:
-    (name,) = options
-    with pytest.raises(BadInput, match=name):
-        Asha(max_epochs=27, **options)  # type: ignore[arg-type]
+def test_rungs_that_would_coincide_are_one() -> None:
+    rule = Asha(max_epochs=10, reduction_factor=1.5)  # 1, 1.5, 2.25, 3.4, 5.1, 7.6
+    good, fair, bad = started(rule, 3)
+    stops = []
+    for epoch in range(1, 11):
+        rule.decide(good, epoch, 0.0)
+        rule.decide(fair, epoch, 0.5)
+        if rule.decide(bad, epoch, 1.0) == "stop":
+            stops.append(epoch)
+    assert stops == [1, 2, 3, 5, 8]
 
 
-def test_median_compares_the_best_with_running_averages() -> None:
-    rule = Median(max_epochs=10, min_trials=3)
-    for trial, value in (("a", 1.0), ("b", 2.0), ("c", 3.0)):
+@pytest.mark.parametrize("factor", [1.5, 2, 2.5, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 9, 40])
+def test_of_equal_values_one_in_so_many_goes_on(factor: float, count: int) -> None:
+    rule = Asha(max_epochs=27, reduction_factor=factor)
+    decisions = [rule.decide(trial, 1, 0.5) for trial in started(rule, count)]
+    assert decisions[0] == "continue"
+    assert decisions.count("continue") == -(-count // factor)
+
+
+def test_equal_values_by_hand() -> None:
+    rule = Asha(max_epochs=27)
+    # Nine times the same: the first, and each time that another three have come. Then a worse one (tenth of
+    # ten), and the same again: of eleven four may go on, and three of its equals did.
+    values = [0.5] * 9 + [0.6, 0.5, 0.5]
+    decisions = [rule.decide(trial, 1, value) for trial, value in zip(started(rule, 12), values, strict=True)]
+    assert [n for n, decision in enumerate(decisions) if decision == "continue"] == [0, 3, 6, 10]
+
+
+def test_a_plateau_below_better_ones_takes_what_they_leave() -> None:
+    rule = Asha(max_epochs=27)
+    trials = started(rule, 12)
+    for trial, value in zip(trials[:2], (0.2, 0.1), strict=True):
         assert rule.decide(trial, 1, value) == "continue"
-        assert rule.decide(trial, 2, value) == "continue"
-    assert rule.decide("d", 1, 1.5) == "continue"  # the others' median is 2
-    assert rule.decide("e", 1, 2.5) == "stop"
-    assert rule.decide("d", 2, 9.0) == "continue"  # its best is still 1.5
+    decisions = [rule.decide(trial, 1, 0.5) for trial in trials[2:]]
+    # Two are better, so the first of the equals needs seven at the rung (2 * 3 < 7), the next one ten.
+    assert [n for n, decision in enumerate(decisions, start=3) if decision == "continue"] == [7, 10]
+
+
+def test_of_equal_values_one_in_so_many_is_promoted() -> None:
+    rule = AshaPromote(max_epochs=27)
+    trials = started(rule, 9)
+    assert [rule.decide(trial, 1, 0.5) for trial in trials] == ["pause"] * 9
+    assert [rule.resume() for _ in range(4)] == [*trials[:3], None]
+
+
+def test_equal_values_are_promoted_in_the_order_of_entering() -> None:
+    rule = AshaPromote(max_epochs=27)
+    trials = [str(number) for number in (10000, 9999, 10001)]  # as text, 10000 comes before 9999
+    for trial in trials:
+        rule.started(trial, {})
+        assert rule.decide(trial, 1, 0.5) == "pause"
+    assert rule.resume() == "10000"
+    rule = AshaPromote(max_epochs=27)
+    for trial in reversed(trials):
+        rule.decide(trial, 1, 0.5)
+    assert rule.resume() == "10001"
+
+
+def test_one_that_ended_while_it_waited_is_not_promoted() -> None:
+    rule = AshaPromote(max_epochs=27)
+    trials = started(rule, 6)
+    for trial in trials:
+        assert rule.decide(trial, 1, 0.5) == "pause"
+    rule.done(trials[0], "failed")
+    rule.done("nobody", "failed")
+    assert [rule.resume(), rule.resume()] == [trials[1], None]
+
+
+def test_one_that_trained_on_while_it_waited_waits_once() -> None:
+    rule = AshaPromote(max_epochs=27)
+    trials = started(rule, 3)
+    for trial in trials:
+        rule.decide(trial, 1, 0.5)
+    assert rule.decide(trials[0], 3, 0.5) == "pause"
+    assert rule.resume() is None
+
+
+# The same rules without bookkeeping -----------------------------------------------------------------
+
+LEVELS = (1, 3, 9)
+few_values = st.sampled_from([0.0, -0.0, 1.0, 2.0, 3.0, 1e30])
+happenings = st.lists(
+    st.tuples(
+        st.sampled_from(["report", "report", "report", "resume", "done"]), st.integers(0, 7), few_values
+    ),
+    max_size=60,
+)
+
+
+@given(happenings=happenings)
+def test_stopping_as_it_is_defined(happenings: list[tuple[str, int, float]]) -> None:
+    rule = Asha(max_epochs=27)
+    reached: dict[int, int] = {}
+    seen: dict[int, list[tuple[float, str]]] = {level: [] for level in LEVELS}
+    for _, number, value in happenings:
+        epoch = reached[number] = reached.get(number, 0) + 1
+        expected = "continue"
+        if epoch in LEVELS:
+            rung = seen[epoch]
+            better = sum(other < value for other, _ in rung)
+            equal = sum(other == value and decision == "continue" for other, decision in rung)
+            ahead, among = better + equal, len(rung) + 1
+            expected = "continue" if ahead == 0 or ahead * 3 < among else "stop"
+            rung.append((value, expected))
+        assert rule.decide(str(number), epoch, value) == expected
+
+
+@given(happenings=happenings)
+def test_promoting_as_it_is_defined(happenings: list[tuple[str, int, float]]) -> None:
+    rule = AshaPromote(max_epochs=27)
+    reached: dict[str, int] = {}
+    entered: dict[int, list[tuple[float, int, str]]] = {level: [] for level in LEVELS}
+    waiting: dict[str, int] = {}
+
+    def best(level: int) -> list[str]:
+        rung = sorted(entered[level], key=lambda entry: entry[:2])
+        return [trial for _, _, trial in rung[: len(rung) // 3]]
+
+    for kind, number, value in happenings:
+        trial = str(number)
+        if kind == "report":
+            epoch = reached[trial] = reached.get(trial, 0) + 1
+            expected = "continue"
+            if epoch in LEVELS:
+                waiting.pop(trial, None)
+                entered[epoch].append((value, len(entered[epoch]), trial))
+                if trial not in best(epoch):
+                    expected, waiting[trial] = "pause", epoch
+            assert rule.decide(trial, epoch, value) == expected
+        elif kind == "done":
+            waiting.pop(trial, None)
+            rule.done(trial, "failed")
+        else:
+            deserving = [t for level in (9, 3, 1) for t in best(level) if waiting.get(t) == level]
+            assert rule.resume() == (deserving[0] if deserving else None)
+            if deserving:
+                del waiting[deserving[0]]

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
+from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Status
 from tune_lr.stopping.base import TrialScheduler, require_at_least
+
+#: Value, order of entering the rung, trial. Sorted: the best first, of equal ones the one that came first.
+_Entry = tuple[float, int, str]
+
+
+@dataclass
+class _Rung:
+    """One rung of one bracket: who entered it, both lists sorted."""
+
+    entered: list[_Entry] = field(default_factory=list)
+    #: Those of them that were paused here and not promoted yet.
+    waiting: list[_Entry] = field(default_factory=list)
+    #: value -> how many that entered with it were let go on (kept by the rule that stops).
+    went_on: Counter[float] = field(default_factory=Counter)
 
 
 class _Rungs(TrialScheduler):
@@ -22,6 +41,8 @@ class _Rungs(TrialScheduler):
         brackets: with more than one, each trial draws (by the seed) how many of the lowest rungs it skips.
     """
 
+    _name: ClassVar[str]
+
     def __init__(
         self,
         *,
@@ -32,89 +53,113 @@ class _Rungs(TrialScheduler):
         brackets: int = 1,
     ) -> None:
         super().__init__(max_epochs=max_epochs, seed=seed)
-        require_at_least("asha option grace", grace, 1)
-        require_at_least("asha option reduction_factor", reduction_factor, 1.5)
-        require_at_least("asha option brackets", brackets, 1)
+        require_whole(f"{self._name} option grace", grace, 1)
+        require_at_least(f"{self._name} option reduction_factor", reduction_factor, 1.5)
+        if reduction_factor == math.inf:
+            raise BadInput(f"{self._name} option reduction_factor", reduction_factor, "a finite number")
+        require_whole(f"{self._name} option brackets", brackets, 1)
         self.reduction_factor = reduction_factor
         self._levels: list[int] = []
-        level = float(grace)
-        while round(level) < max_epochs:
-            self._levels.append(round(level))
+        level: float = grace
+        while level < max_epochs and round(level) < max_epochs:
+            if not self._levels or round(level) > self._levels[-1]:
+                self._levels.append(round(level))
             level *= reduction_factor
         self._brackets = min(brackets, max(1, len(self._levels)))
         self._generator = np.random.default_rng(seed)
         self._bracket: dict[str, int] = {}
-        self._height: dict[str, int] = {}
-        #: (bracket, level) -> trial -> value, in the order of entering.
-        self._rungs: dict[tuple[int, int], dict[str, float]] = {}
+        #: (level, bracket) -> rung, the highest first.
+        self._rungs = {
+            (level, bracket): _Rung() for level in reversed(self._levels) for bracket in range(self._brackets)
+        }
+        #: trial -> the highest rung that it entered, at which level, and how.
+        self._stands: dict[str, tuple[int, _Rung, _Entry]] = {}
 
     def started(self, trial_id: str, config: dict[str, Any]) -> None:
         self._bracket[trial_id] = int(self._generator.integers(self._brackets))
 
-    def _enter(self, trial_id: str, epoch: int, value: float) -> tuple[int, int] | None:
+    def _enter(self, trial_id: str, epoch: int, value: float) -> tuple[_Rung, _Entry] | None:
         """The rung that this report enters, if any; the trial's value is put down there."""
         bracket = self._bracket.get(trial_id, 0)
-        passed = [level for level in self._levels[bracket:] if level <= epoch]
-        if not passed or epoch >= self.max_epochs or passed[-1] <= self._height.get(trial_id, 0):
+        passed = bisect_right(self._levels, epoch)
+        if passed <= bracket or epoch >= self.max_epochs:
             return None
-        self._height[trial_id] = passed[-1]
-        rung = (bracket, passed[-1])
-        self._rungs.setdefault(rung, {})[trial_id] = value
-        return rung
+        level = self._levels[passed - 1]
+        if trial_id in self._stands and level <= self._stands[trial_id][0]:
+            return None
+        self._leave(trial_id)
+        rung = self._rungs[level, bracket]
+        entry = (value, len(rung.entered), trial_id)
+        insort(rung.entered, entry)
+        self._stands[trial_id] = (level, rung, entry)
+        return rung, entry
 
-    def _better(self, rung: tuple[int, int], trial_id: str) -> int:
-        """How many in the rung are strictly better."""
-        values = self._rungs[rung]
-        return sum(value < values[trial_id] for value in values.values())
+    def _leave(self, trial_id: str) -> None:
+        """The trial waits no longer, if it did."""
+        if trial_id not in self._stands:
+            return
+        _, rung, entry = self._stands[trial_id]
+        at = bisect_left(rung.waiting, entry)
+        if rung.waiting[at : at + 1] == [entry]:
+            del rung.waiting[at]
 
 
 class Asha(_Rungs):
     """Stop a trial at a rung unless it is among the best ``1/reduction_factor`` of those seen there.
 
-    The first at a rung goes on.
+    The first at a rung goes on, and so does one that beats all before it. Of trials with equal values (a
+    plateaued accuracy) one in ``reduction_factor`` goes on: those that were let go on rank before a newcomer,
+    those that were stopped behind it.
     """
 
+    _name = "asha"
+
     def decide(self, trial_id: str, epoch: int, value: float) -> Decision:
-        rung = self._enter(trial_id, epoch, value)
-        if rung is None:
+        entered = self._enter(trial_id, epoch, value)
+        if entered is None:
             return CONTINUE
-        better = self._better(rung, trial_id)
-        return CONTINUE if better == 0 or better * self.reduction_factor < len(self._rungs[rung]) else STOP
+        rung, _ = entered
+        ahead = bisect_left(rung.entered, (value, -1, "")) + rung.went_on[value]
+        if ahead and ahead * self.reduction_factor >= len(rung.entered):
+            return STOP
+        rung.went_on[value] += 1
+        return CONTINUE
 
 
 class AshaPromote(_Rungs):
     """Pause every trial at a rung; a free worker goes on with one of the best ``1/reduction_factor`` there.
 
-    Nothing is thrown away: a trial that was paused early may still be promoted when others turn out worse.
+    Of trials with equal values the one that entered the rung first ranks first. Nothing is thrown away: a
+    trial that was paused early may still be promoted when others turn out worse.
     """
 
     pauses: ClassVar[bool] = True
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._waiting: dict[tuple[int, int], set[str]] = {}
+    _name = "asha-promote"
 
     def decide(self, trial_id: str, epoch: int, value: float) -> Decision:
-        rung = self._enter(trial_id, epoch, value)
-        if rung is None:
+        entered = self._enter(trial_id, epoch, value)
+        if entered is None:
             return CONTINUE
-        if self._deserves(rung, trial_id):
+        rung, entry = entered
+        if self._deserves(rung, entry):
             return CONTINUE  # it would be paused and promoted in one breath
-        self._waiting.setdefault(rung, set()).add(trial_id)
+        insort(rung.waiting, entry)
         return PAUSE
 
     def resume(self) -> str | None:
-        for rung in sorted(self._waiting, key=lambda rung: (-rung[1], rung[0])):
-            values = self._rungs[rung]
-            for trial_id in sorted(self._waiting[rung], key=lambda trial: (values[trial], trial)):
-                if self._deserves(rung, trial_id):
-                    self._waiting[rung].discard(trial_id)
-                    return trial_id
+        for rung in self._rungs.values():
+            if rung.waiting and self._deserves(rung, rung.waiting[0]):  # else none of the worse ones does
+                return rung.waiting.pop(0)[2]
         return None
 
     def done(self, trial_id: str, status: Status) -> None:
-        for waiting in self._waiting.values():
-            waiting.discard(trial_id)
+        self._leave(trial_id)
 
-    def _deserves(self, rung: tuple[int, int], trial_id: str) -> bool:
-        return self._better(rung, trial_id) < int(len(self._rungs[rung]) / self.reduction_factor)
+    def _deserves(self, rung: _Rung, entry: _Entry) -> bool:
+        return bisect_left(rung.entered, entry) < int(len(rung.entered) / self.reduction_factor)
+
+
+def require_whole(field: str, value: int, least: int) -> None:
+    """Raise ``BadInput`` where an option of a rule that counts something is too small or no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadInput(field, value, f"a whole number of at least {least}")
