@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +18,7 @@ OTHERS = [name for name in ENGINES if name != "inline"]
 TRAINERS = Path(__file__).resolve().parents[1] / "samples" / "trainers.py"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_ray() -> Iterator[None]:
-    """One local Ray for the module: starting it takes seconds, and the engine uses one that is there."""
-    import ray
-
-    started = not ray.is_initialized()
-    if started:
-        ray.init(
-            address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
-        )
-    yield
-    if started:
-        ray.shutdown()
+pytestmark = pytest.mark.usefixtures("local_ray")
 
 
 def run(engine: str, trainer: str, out: Path, **asked: Any) -> Experiment:

@@ -18,7 +18,7 @@ import syne_tune.tuner
 import tune_lr
 from tune_lr.driver import Driver
 from tune_lr.engines.on_syne.launch import SyneTuneEngine
-from tune_lr.errors import BadInput, JobFailed
+from tune_lr.errors import BadInput
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.journal import Journal
@@ -28,7 +28,6 @@ from tune_lr.trials.trainer import Trainer
 
 TRAINERS = Path(__file__).with_name("trainers.py")
 SPACE = {"name": "one", "knobs": {"lr": {"type": "float", "low": 1e-3, "high": 1.0, "log": True}}}
-HOW = {"type": "categorical", "values": ["well", "raise", "exit", "os-exit", "kill", "nan"]}
 
 pytestmark = pytest.mark.syne
 
@@ -57,7 +56,7 @@ def decisions(experiment: Experiment) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("scheduler", ["asha", "asha-promote", "median", "none"])
+@pytest.mark.parametrize("scheduler", ["asha-promote", "median"])
 def test_every_event_is_as_on_engine_inline(tmp_path: Path, scheduler: str) -> None:
     here = run("steady", tmp_path / "a", trial_scheduler=scheduler)
     there = run("steady", tmp_path / "b", trial_scheduler=scheduler, engine="inline")
@@ -73,27 +72,6 @@ def test_pausing_with_two_workers_trains_no_epoch_twice(tmp_path: Path) -> None:
         assert [report.epoch for report in trial.reports] == list(range(1, trial.epochs + 1))
         output = (tmp_path / "x" / "trials" / trial_id / "output.log").read_text()
         assert [int(line.split()[-1]) for line in output.splitlines()] == list(range(1, trial.epochs + 1))
-
-
-def test_every_way_to_end_is_noted_and_the_job_goes_on(tmp_path: Path) -> None:
-    space = {"name": "ends", "knobs": {"how": HOW}}
-    trials = run("ends", tmp_path / "x", space, trials=6, workers=2, trial_scheduler="none", max_epochs=3)
-    table = trials.trials().set_index("config/how")
-    assert table.status.to_dict() == {
-        "well": "completed",
-        **dict.fromkeys(["raise", "exit", "os-exit", "kill"], "failed"),
-        "nan": "diverged",
-    }
-    assert "ValueError: on purpose" in table.error["raise"]
-    assert "4" in table.error["exit"]
-    assert "exited with code 5" in table.error["os-exit"]
-    assert "SIGKILL" in table.error["kill"]
-    assert (table.epochs[["raise", "exit", "os-exit", "kill"]] == 1).all()
-
-
-def test_a_trainer_that_never_reports_ends_the_job(tmp_path: Path) -> None:
-    with pytest.raises(JobFailed, match="without ever calling"):
-        run("silent", tmp_path / "x")
 
 
 def test_values_travel_whole(tmp_path: Path) -> None:

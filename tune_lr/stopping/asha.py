@@ -12,7 +12,7 @@ import numpy as np
 
 from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Status
-from tune_lr.stopping.base import TrialScheduler, require_at_least
+from tune_lr.stopping.base import TrialScheduler, require_at_least, require_whole
 
 #: Value, order of entering the rung, trial. Sorted: the best first, of equal ones the one that came first.
 _Entry = tuple[float, int, str]
@@ -157,9 +157,3 @@ class AshaPromote(_Rungs):
 
     def _deserves(self, rung: _Rung, entry: _Entry) -> bool:
         return bisect_left(rung.entered, entry) < int(len(rung.entered) / self.reduction_factor)
-
-
-def require_whole(field: str, value: int, least: int) -> None:
-    """Raise ``BadInput`` where an option of a rule that counts something is too small or no whole number."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadInput(field, value, f"a whole number of at least {least}")

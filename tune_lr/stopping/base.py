@@ -59,3 +59,9 @@ def require_at_least(field: str, value: int | float, least: int | float) -> None
     """Raise ``BadInput`` where an option of a rule is too small (or is no number)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
         raise BadInput(field, value, f"a number of at least {least}")
+
+
+def require_whole(field: str, value: int, least: int) -> None:
+    """Raise ``BadInput`` where an option of a rule that counts something is too small or no whole number."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise BadInput(field, value, f"a whole number of at least {least}")

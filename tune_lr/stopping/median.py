@@ -6,8 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 
 from tune_lr.journal import CONTINUE, STOP, Decision
-from tune_lr.stopping.asha import require_whole
-from tune_lr.stopping.base import TrialScheduler
+from tune_lr.stopping.base import TrialScheduler, require_whole
 
 
 @dataclass

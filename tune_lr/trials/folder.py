@@ -67,7 +67,8 @@ class TrialFolder:
             except MemoryError:
                 raise
             except Exception as error:  # a damaged file makes torch raise a dozen kinds
-                warnings.warn(f"{file} cannot be read and is passed over: {error}", stacklevel=2)
+                kind = type(error).__name__
+                warnings.warn(f"{file} cannot be read and is passed over ({kind})", stacklevel=2)
                 continue
             if isinstance(state, dict):
                 return epoch, state
