@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Status
 from tune_lr.stopping.base import TrialScheduler, require_at_least, require_whole
 
@@ -55,8 +53,6 @@ class _Rungs(TrialScheduler):
         super().__init__(max_epochs=max_epochs, seed=seed)
         require_whole(f"{self._name} option grace", grace, 1)
         require_at_least(f"{self._name} option reduction_factor", reduction_factor, 1.5)
-        if reduction_factor == math.inf:
-            raise BadInput(f"{self._name} option reduction_factor", reduction_factor, "a finite number")
         require_whole(f"{self._name} option brackets", brackets, 1)
         self.reduction_factor = reduction_factor
         self._levels: list[int] = []

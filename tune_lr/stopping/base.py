@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -56,9 +57,9 @@ class TrialScheduler(ABC):
 
 
 def require_at_least(field: str, value: int | float, least: int | float) -> None:
-    """Raise ``BadInput`` where an option of a rule is too small (or is no number)."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise BadInput(field, value, f"a number of at least {least}")
+    """Raise ``BadInput`` where an option of a rule is too small, or no finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < math.inf:
+        raise BadInput(field, value, f"a finite number of at least {least}")
 
 
 def require_whole(field: str, value: int, least: int) -> None:

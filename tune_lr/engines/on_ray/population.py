@@ -15,7 +15,7 @@ from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, STOP, Decision, Status
 from tune_lr.searchers.base import Searcher, Suggestion
 from tune_lr.space import CategoricalKnob, SearchSpace
-from tune_lr.stopping.base import require_at_least
+from tune_lr.stopping.base import require_at_least, require_whole
 
 
 class _Controller(StandInController):
@@ -54,7 +54,7 @@ class Pbt(RayRule):
         resample_probability: float = 0.25,
     ) -> None:
         interval = max(1, max_epochs // 9) if interval is None else interval
-        require_at_least("pbt option interval", interval, 1)
+        require_whole("pbt option interval", interval, 1)
         for name, part, most in (
             ("quantile_fraction", quantile_fraction, 0.5),
             ("resample_probability", resample_probability, 1.0),

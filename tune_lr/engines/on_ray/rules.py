@@ -22,7 +22,7 @@ from tune_lr.engines.on_ray.borrowed import (
     StandIn,
 )
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Status
-from tune_lr.stopping.base import TrialScheduler, require_at_least
+from tune_lr.stopping.base import TrialScheduler, require_at_least, require_whole
 
 _SAID: dict[str, Decision] = {RayScheduler.STOP: STOP, RayScheduler.PAUSE: PAUSE}
 
@@ -100,9 +100,9 @@ class NativeAsha(RayRule):
         reduction_factor: float = 3,
         brackets: int = 1,
     ) -> None:
-        require_at_least("native-asha option grace", grace, 1)
+        require_whole("native-asha option grace", grace, 1)
         require_at_least("native-asha option reduction_factor", reduction_factor, 1.5)
-        require_at_least("native-asha option brackets", brackets, 1)
+        require_whole("native-asha option brackets", brackets, 1)
         rule = ASHAScheduler(
             metric=LOSS,
             mode="min",
@@ -124,8 +124,8 @@ class NativeMedian(RayRule):
     """
 
     def __init__(self, *, max_epochs: int, seed: int = 0, grace: int = 1, min_trials: int = 3) -> None:
-        require_at_least("native-median option grace", grace, 1)
-        require_at_least("native-median option min_trials", min_trials, 1)
+        require_whole("native-median option grace", grace, 1)
+        require_whole("native-median option min_trials", min_trials, 1)
         rule = MedianStoppingRule(
             metric=LOSS, mode="min", time_attr=EPOCH, grace_period=grace, min_samples_required=min_trials
         )

@@ -22,7 +22,7 @@ from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, STOP, Decision, Status
 from tune_lr.searchers.base import Searcher, Suggestion
 from tune_lr.space import SearchSpace
-from tune_lr.stopping.base import TrialScheduler, require_at_least
+from tune_lr.stopping.base import TrialScheduler, require_at_least, require_whole
 
 _METRIC, _EPOCH = "loss", "epoch"
 
@@ -71,9 +71,9 @@ class NativeAsha(_SyneRule):
         brackets: int = 1,
     ) -> None:
         super().__init__(max_epochs=max_epochs, seed=seed)
-        require_at_least("native-asha option grace", grace, 1)
+        require_whole("native-asha option grace", grace, 1)
         require_at_least("native-asha option reduction_factor", reduction_factor, 1.5)
-        require_at_least("native-asha option brackets", brackets, 1)
+        require_whole("native-asha option brackets", brackets, 1)
         self._rule = AsynchronousSuccessiveHalving(
             {},
             metric=_METRIC,
@@ -105,8 +105,8 @@ class NativeMedian(_SyneRule):
         rank_cutoff: float = 0.5,
     ) -> None:
         super().__init__(max_epochs=max_epochs, seed=seed)
-        require_at_least("native-median option grace", grace, 1)
-        require_at_least("native-median option min_trials", min_trials, 1)
+        require_whole("native-median option grace", grace, 1)
+        require_whole("native-median option min_trials", min_trials, 1)
         require_at_least("native-median option rank_cutoff", rank_cutoff, 0)
         self._rule = MedianStoppingRule(
             SyneScheduler(random_seed=seed),  # lets every trial go on
@@ -144,7 +144,7 @@ class Pbt(_SyneRule):
     ) -> None:
         super().__init__(max_epochs=max_epochs, seed=seed)
         interval = max(1, max_epochs // 9) if interval is None else interval
-        require_at_least("pbt option interval", interval, 1)
+        require_whole("pbt option interval", interval, 1)
         for name, part, most in (
             ("quantile_fraction", quantile_fraction, 0.5),
             ("resample_probability", resample_probability, 1.0),
