@@ -15,6 +15,7 @@ def good(config: dict[str, Any], trial: Any) -> None:
     if found is not None:
         state = found
     for epoch in trial.epochs():
+        time.sleep(config.get("pause", 0.0))
         state = {"seen": state["seen"] + 1}
         print(f"epoch {epoch} in {os.getcwd()}")
         os.write(2, b"from below\n")

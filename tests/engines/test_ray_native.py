@@ -18,7 +18,7 @@ from tune_lr.errors import BadInput, UnknownName
 from tune_lr.experiment import Experiment
 from tune_lr.objective import WORST_LOSS
 from tune_lr.searchers.base import Suggestion
-from tune_lr.space import SearchSpace
+from tune_lr.space import ConstantKnob, SearchSpace
 from tune_lr.spacefile import load_space
 
 TRAINERS = Path(__file__).parent / "ray_trainers.py"
@@ -148,9 +148,9 @@ def test_native_rules_belong_to_their_engine(tmp_path: Path) -> None:
 # On the engine ---------------------------------------------------------------------------------------
 
 
-def run(out: Path, scheduler: str, **asked: Any) -> Experiment:
+def run(out: Path, scheduler: str, space: Any = SPACE, **asked: Any) -> Experiment:
     what = {"trials": 9, "max_epochs": 9, "seed": 3, "trial_scheduler": scheduler, "progress": False, **asked}
-    return tune_lr.tune(f"{TRAINERS}:good", SMALL, engine="ray", out=out, **what)
+    return tune_lr.tune(f"{TRAINERS}:good", space, engine="ray", out=out, **what)
 
 
 @pytest.mark.ray
@@ -238,7 +238,9 @@ def test_hyperband_with_two_workers_goes_on_after_an_interrupt(local_ray: None, 
 
 @pytest.mark.ray
 def test_population_based_training_copies_and_goes_on(local_ray: None, tmp_path: Path) -> None:
-    record = run(tmp_path / "x", "pbt", workers=2, trials=8).record()
+    # Epochs long enough that the members of the population train side by side.
+    slowly = SearchSpace("slowly", {**SPACE.knobs, "pause": ConstantKnob(0.1)})
+    record = run(tmp_path / "x", "pbt", slowly, workers=2, trials=8).record()
     copies = [trial for trial in record.trials.values() if "checkpoint_of" in trial.why]
     assert copies
     assert any(trial.reports[0].epoch > 1 for trial in copies)
@@ -247,6 +249,6 @@ def test_population_based_training_copies_and_goes_on(local_ray: None, tmp_path:
         assert [report.epoch for report in trial.reports] == list(range(first, trial.epochs + 1))
         # What was copied is another trial's state after as many epochs.
         assert [report.metrics["seen"] for report in trial.reports] == list(range(first, trial.epochs + 1))
-        SPACE.validate(trial.values)
+        slowly.validate(trial.values)
         source = record.trials.get(trial.why.get("checkpoint_of", ""))
         assert first == 1 or (source is not None and source.values != trial.values)
