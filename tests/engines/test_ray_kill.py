@@ -77,7 +77,7 @@ def test_a_killed_driver_goes_on_as_if_never_killed(tmp_path: Path, monkeypatch:
     workers = drive_and_kill(tmp_path, trainer, str(out))
 
     with pytest.raises(KeyboardInterrupt):
-        jobs.resume(out, progress=False, listeners=(_interrupting(after=6),))  # and cut off once more
+        jobs.resume(out, progress=False, listeners=(_interrupting(after=2),))  # and cut off once more
     experiment = jobs.resume(out, progress=False)
     assert not [pid for pid in workers if alive(pid)]
     assert told(experiment) == told(peace)
