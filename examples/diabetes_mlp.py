@@ -4,20 +4,16 @@ Tune it:   tune-lr run examples/diabetes_mlp.py --space greedy_lr --trials 40 --
 Debug it:  python examples/diabetes_mlp.py
 """
 
-from functools import cache
-
 import torch
+from sklearn.datasets import load_diabetes
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tune_lr
 
 
-@cache
 def diabetes():
     """Training and validation set of 354 and 88 patients: 10 columns and a target, all standardized."""
-    from sklearn.datasets import load_diabetes
-
     table, target = load_diabetes(return_X_y=True)
     order = torch.randperm(len(table), generator=torch.Generator().manual_seed(0))
     x = torch.tensor(table, dtype=torch.float32)[order]
@@ -27,11 +23,14 @@ def diabetes():
     return TensorDataset(x[:354], y[:354]), TensorDataset(x[354:], y[354:])
 
 
+DIABETES = diabetes()  # here, not in train(): workers are made once this file is loaded
+
+
 def train(config, trial):
     """Given batches to validate on, the loop reports their mean loss as ``val_loss``."""
     config = {"clip_norm": 1.0, **config}  # a high rate should cost accuracy, not end in NaN
     torch.manual_seed(trial.seed)
-    training_set, validation_set = diabetes()
+    training_set, validation_set = DIABETES
     tune_lr.fit(
         trial,
         config,

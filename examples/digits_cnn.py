@@ -4,25 +4,24 @@ Tune it:   tune-lr run examples/digits_cnn.py --space greedy_lr --trials 40 --ma
 Debug it:  python examples/digits_cnn.py
 """
 
-from functools import cache
-
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tune_lr
 
 
-@cache
 def digits():
     """Training and validation set: images (1437 and 360, of 1 x 8 x 8, from 0 to 1) and their digits."""
-    from sklearn.datasets import load_digits
-
     images, labels = load_digits(return_X_y=True)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     x = torch.tensor(images / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)[order]
     y = torch.tensor(labels)[order]
     return TensorDataset(x[:1437], y[:1437]), TensorDataset(x[1437:], y[1437:])
+
+
+DIGITS = digits()  # here, not in train(): workers are made once this file is loaded
 
 
 def make_model():
@@ -40,7 +39,7 @@ def make_model():
 def train(config, trial):
     """The model, its data, and one call: the loop saves, reports and steps the schedule every batch."""
     torch.manual_seed(trial.seed)
-    training_set, validation_set = digits()
+    training_set, validation_set = DIGITS
     x_val, y_val = (part.to(trial.device) for part in validation_set.tensors)
 
     def validate(model):

@@ -4,9 +4,8 @@ Tune it:   tune-lr run examples/digits_mlp.py --space greedy_lr --trials 40 --ma
 Debug it:  python examples/digits_mlp.py
 """
 
-from functools import cache
-
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 
 import tune_lr
@@ -14,21 +13,21 @@ import tune_lr
 BATCH = 48  # 30 batches an epoch
 
 
-@cache
 def digits():
     """Training and validation set: images (1437 and 360, 64 pixels each, from 0 to 1) and their digits."""
-    from sklearn.datasets import load_digits
-
     images, labels = load_digits(return_X_y=True)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     x, y = torch.tensor(images / 16, dtype=torch.float32)[order], torch.tensor(labels)[order]
     return x[:1437], y[:1437], x[1437:], y[1437:]
 
 
+DIGITS = digits()  # here, not in train(): workers are made once this file is loaded
+
+
 def train(config, trial):
     """What every trial runs. ``config`` holds the knobs, ``trial`` says how long, and listens."""
     torch.manual_seed(trial.seed)
-    x, y, x_val, y_val = (part.to(trial.device) for part in digits())
+    x, y, x_val, y_val = (part.to(trial.device) for part in DIGITS)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)).to(trial.device)
     optimizer = torch.optim.SGD(
         model.parameters(),

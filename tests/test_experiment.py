@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, JobFailed
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.jobs import resume, tune
@@ -74,8 +74,9 @@ def test_extending_keeps_what_was_there(tmp_path: Path) -> None:
 
 
 def test_a_failed_trial_keeps_its_traceback(tmp_path: Path) -> None:
-    experiment = tune(broken, SPACE, out=tmp_path / "x", trials=4, trial_scheduler="none")
-    trials = experiment.trials()
+    with pytest.raises(JobFailed, match=r"every trial failed.*no luck in epoch 1"):
+        tune(broken, SPACE, out=tmp_path / "x", trials=4, trial_scheduler="none")
+    trials = Experiment.open(tmp_path / "x").trials()
     assert set(trials.status) == {"failed"}
     assert trials.error.str.contains("no luck in epoch 1").all()
 

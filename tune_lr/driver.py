@@ -254,6 +254,13 @@ class Driver:
         self.searcher.done(trial.trial_id, trial.status)
         self.scheduler.done(trial.trial_id, trial.status)
 
+    def conclude(self) -> None:
+        """Once an engine is done: a job none of whose trials came through has failed."""
+        failed = self.record.with_status("failed")
+        if not self.failure and failed and len(failed) == len(self.record.trials):
+            error = failed[-1].error or ""
+            self.failure = JobFailed(f"every trial failed, the last with: {headline(error)}", error)
+
     def _consider_failure(self, trial_id: str, outcome: Outcome) -> None:
         """End the job where going on cannot help."""
         failed = self.record.with_status("failed")

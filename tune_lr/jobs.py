@@ -106,7 +106,12 @@ def reopen(
     if train is None:
         train = experiment.job.trainer
         if train.startswith("<"):
-            raise BadInput("trainer", train, "the training function again: it has no file to load it from")
+            raise BadInput(
+                "trainer",
+                train,
+                "the training function again, since it has no file: tune_lr.resume(folder, train), or "
+                "--trainer FILE[:FUNCTION] on the command line",
+            )
     trainer = _trainer(train)
     registry.load("engines", changes.get("engine", experiment.job.engine))  # before it is written down
     experiment.change({**changes, "trainer": str(trainer)})
@@ -119,6 +124,7 @@ def run(experiment: Experiment, trainer: Trainer, listeners: tuple[Listener, ...
         engine = registry.load("engines", experiment.job.engine)()
         with experiment.drive(listeners) as driver:
             engine.run(driver, trainer)
+            driver.conclude()
             if driver.failure:
                 raise driver.failure
     except TuneLRError as error:

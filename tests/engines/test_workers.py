@@ -160,12 +160,31 @@ def test_a_trainer_that_starts_threads_gets_fresh_interpreters(tmp_path: Path) -
         "    for _ in trial.epochs():\n"
         "        trial.report(val_loss=1.0, forked=int(LOADED_IN != os.getpid()))\n"
     )
-    workers = Workers(Trainer.from_text(f"{script}:train"))
+    with pytest.warns(UserWarning, match="fresh interpreter.*threads run"):
+        reported, end = one_leg(Workers(Trainer.from_text(f"{script}:train")), tmp_path)
+    assert reported.report.metrics["forked"] == 0
+    assert end.outcome == Outcome("completed")
+
+
+@pytest.mark.parametrize("library", ["sklearn.datasets", "pandas", "pyarrow.parquet", "scipy.linalg"])
+def test_a_trainer_that_imports_what_trainers_import_stays_warm(tmp_path: Path, library: str) -> None:
+    script = tmp_path / "imports.py"
+    script.write_text(
+        f"import os, {library}\n"
+        "LOADED_IN = os.getpid()\n"
+        "def train(config, trial):\n"
+        "    for _ in trial.epochs():\n"
+        "        trial.report(val_loss=1.0, forked=int(LOADED_IN != os.getpid()))\n"
+    )
+    reported, _ = one_leg(Workers(Trainer.from_text(f"{script}:train")), tmp_path)
+    assert reported.report.metrics["forked"] == 1
+
+
+def one_leg(workers: Workers, folder: Path) -> list[Any]:
+    """What is heard of a trial of one epoch."""
     try:
-        number = workers.launch(leg(tmp_path / "t", max_epochs=1))
-        reported, end = finish(workers, number, seconds=60)[number]
-        assert reported.report.metrics["forked"] == 0
-        assert end.outcome == Outcome("completed")
+        number = workers.launch(leg(folder / "t", max_epochs=1))
+        return finish(workers, number, seconds=60)[number]
     finally:
         workers.close()
 

@@ -444,3 +444,10 @@ def test_numbers_too_large_for_a_column_become_floats() -> None:
         trial.report(val_loss=1.0, tokens=10**20)
     assert heard[0].metrics["tokens"] == 1e20
     assert isinstance(heard[0].metrics["tokens"], float)
+
+
+def test_a_loop_without_epochs_is_told_at_its_second_report() -> None:
+    trial = Trial(max_epochs=3, channel=lambda report: "continue")
+    trial.report(val_loss=2.3)  # an untrained net may be looked at once
+    with pytest.raises(BadInput, match=r"within `for epoch in trial\.epochs\(\)"):
+        trial.report(val_loss=1.9)

@@ -45,7 +45,8 @@ def serve(fd: int) -> None:
             send(control, {"bad": [error.field, str(error.value), error.expected], "text": str(error)})
             return
         forks, devices = _survey()
-        send(control, {"ready": os.getpid(), "forks": forks, "devices": devices})
+        threads = _threads_running()
+        send(control, {"ready": os.getpid(), "forks": forks, "devices": devices, "threads": threads})
         _Nursery(control, train if forks else None).run()
     except (EOFError, OSError):
         return
@@ -96,7 +97,7 @@ def _survey() -> tuple[bool, list[str]]:
         found = file.read()
     os.waitpid(pid, 0)
     sound, devices = json.loads(found or b"[false, []]")
-    return sound and _threads_running() == 1, devices
+    return sound and len(_threads_running()) == 1, devices
 
 
 def _probe() -> tuple[bool, list[str]]:
@@ -109,10 +110,9 @@ def _probe() -> tuple[bool, list[str]]:
     return sound, [str(number) for number in range(torch.cuda.device_count())] if sound else []
 
 
-def _threads_running() -> int:
-    """How many threads this process has; 0 where that cannot be told (no Linux)."""
-    tasks = Path("/proc/self/task")
-    return len(list(tasks.iterdir())) if tasks.is_dir() else 0
+def _threads_running() -> list[str]:
+    """The names of this process's threads; none where that cannot be told (no Linux)."""
+    return [file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm")]
 
 
 class _Nursery:

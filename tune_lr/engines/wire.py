@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
@@ -13,6 +14,8 @@ from tune_lr.trials.trainer import Trainer
 
 #: A new interpreter that finds modules where its parent does. ``-m`` would need tune-lr to be installed.
 _BOOT = "import sys; sys.path[:] = {path!r}; from tune_lr.engines import nursery; nursery.{function}({fd})"
+#: Apache Arrow's allocator, which pandas and scikit-learn bring in, starts a thread that a fork would lack.
+_ALLOCATOR = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -23,7 +26,7 @@ def command(function: str, fd: int) -> list[str]:
 
 def environment(threads: int, **more: str) -> dict[str, str]:
     """This process's environment, but for how many threads libraries may start."""
-    return {**os.environ, **dict.fromkeys(_THREADS, str(threads)), **more}
+    return {**_ALLOCATOR, **os.environ, **dict.fromkeys(_THREADS, str(threads)), **more}
 
 
 def send(connection: Connection, message: Mapping[str, Any]) -> None:
@@ -46,3 +49,13 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} is nothing that JSON holds")
+
+
+def say_why_slow(trainer: Trainer, threads: list[str]) -> None:
+    """Forks would be unsound, so each trial pays for its imports: whoever waits should know why."""
+    cause = f"threads run ({', '.join(sorted(set(threads)))})" if len(threads) > 1 else "CUDA is in use"
+    warnings.warn(
+        f"every trial starts a fresh interpreter, which takes seconds: once {trainer} is imported, {cause}. "
+        "Computing, or starting threads or CUDA, within train() keeps workers warm",
+        stacklevel=4,
+    )

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import IO, Any
 
-from tune_lr.engines.wire import as_text, command, environment, receive, send
+from tune_lr.engines.wire import as_text, command, environment, receive, say_why_slow, send
 from tune_lr.errors import BadInput, JobFailed
 from tune_lr.journal import Decision, Report
 from tune_lr.trials.run import Leg, Outcome
@@ -245,6 +245,8 @@ class _Handle:
             raise error
         self.forks: bool = answer["forks"]
         self.devices: list[str] = answer["devices"]
+        if not self.forks and answer["threads"]:
+            say_why_slow(trainer, answer["threads"])
 
     def start(self, order: dict[str, Any], channel: socket.socket) -> None:
         send(self.control, order)

@@ -125,6 +125,12 @@ class Trial:
         if self._epoch not in self._known:
             self._folder.append(report)
         if self._epoch == 0:
+            if self.spoke_too_soon:
+                raise BadInput(
+                    "trial.report",
+                    report.metrics,
+                    "reports within `for epoch in trial.epochs():`, one an epoch",
+                )
             self.spoke_too_soon = True
             return
         self._known.add(self._epoch)
