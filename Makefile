@@ -35,7 +35,7 @@ format: $(STAMP)  ## Let ruff rewrite what it can
 demo: $(STAMP)  ## Tune a small net on real data; the result stays in runs/demo
 	rm -rf runs/demo
 	$(BIN)/tune-lr run examples/digits_mlp.py --space greedy_lr --engine syne-tune \
-	  --searcher random --trial-scheduler asha --trials 30 --max-epochs 27 --workers 2 --seed 0 --out runs/demo
+	  --searcher random --trial-scheduler asha --trials 40 --max-epochs 27 --workers 2 --seed 0 --out runs/demo
 	$(BIN)/tune-lr show runs/demo
 	$(BIN)/tune-lr plot runs/demo
 
