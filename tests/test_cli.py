@@ -266,6 +266,37 @@ def test_an_interrupt_ends_cleanly_keeps_everything_and_says_how_to_go_on(
     assert list(after["epochs"]) == [5, 5, 5]
 
 
+def test_show_tells_a_killed_driver_from_one_that_runs(
+    place: Path, tune_lr: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from filelock import FileLock
+
+    process = start("run trainer.py --space slow.yaml --max-epochs 50 --trials 40 --out out")
+    wait_for_reports(place / "out", 2)
+    assert "out: running, " in tune_lr("show out").stdout
+    process.kill()
+    process.communicate(timeout=60)
+    shown = tune_lr("show out")
+    assert shown.exit_code == 0, shown.output
+    head = shown.stdout.splitlines()[0]
+    assert "out: interrupted (no driver is running it), 1 trial (1 paused)" in head
+    assert "; to go on: tune-lr resume " in head
+    assert head.endswith("out")
+    assert tune_lr("show out --trial 0000").stdout.startswith("trial 0000: paused (interrupted) after ")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:  # a read-only folder
+        patch.setattr(FileLock, "acquire", refuse)
+        shown = tune_lr("show out")
+    assert shown.exit_code == 0
+    assert "out: running (or killed: " in shown.stdout
+    (place / "out/.lock").unlink()  # a copy of the folder
+    assert "no driver is running it" in tune_lr("show out").stdout
+    assert not (place / "out/.lock").exists()
+
+
 def test_a_reader_that_goes_away_is_no_error(place: Path, tune_lr: Invoke) -> None:
     assert tune_lr(RUN + "--trials 1 --out out").exit_code == 0
     read, write = os.pipe()

@@ -17,6 +17,7 @@ from tune_lr.objective import Objective
 from tune_lr.record import Record, TrialRecord, headline
 from tune_lr.space import ConstantKnob, SearchSpace
 from tune_lr.views.paste import paste
+from tune_lr.views.standing import standing
 from tune_lr.views.words import counted, duration, short, tally
 
 #: So many failures are told; the table says which trials the others are.
@@ -31,8 +32,9 @@ def console_for_results() -> Console:
 
 def show(experiment: Experiment, console: Console, top: int = 10) -> None:
     """Print the summary, the best ``top`` trials, what failed, the best configuration, and how to go on."""
-    record = experiment.record()
-    console.print(Text(summary(experiment, record), style="bold"))
+    record, status = standing(experiment)
+    go_on = f"; to go on: tune-lr resume {quoted(experiment.where)}" if record.status == "interrupted" else ""
+    console.print(Text(summary(experiment, record, status) + go_on, style="bold"))
     if record.trials:
         console.print(trials_table(record, experiment.objective, experiment.space, console.width, top))
     _print_failures(record, console)
@@ -58,7 +60,7 @@ def show_trial(experiment: Experiment, trial_id: str, console: Console) -> None:
     Raises:
         UnknownName: there is no such trial.
     """
-    record = experiment.record()
+    record, _ = standing(experiment)
     if trial_id not in record.trials:
         raise UnknownName("trial", trial_id, record.trials)
     trial = record.trials[trial_id]
@@ -72,12 +74,12 @@ def show_trial(experiment: Experiment, trial_id: str, console: Console) -> None:
         console.print(Text(trial.error.rstrip(), style="red"))
 
 
-def summary(experiment: Experiment, record: Record) -> str:
-    """The experiment in a line."""
+def summary(experiment: Experiment, record: Record, status: str | None = None) -> str:
+    """The experiment in a line; ``status`` where there is more to say than the record's."""
     counts: dict[Any, int] = {}
     for trial in record.trials.values():
         counts[trial.status] = counts.get(trial.status, 0) + 1
-    parts = [record.status, f"{counted(len(record.trials), 'trial')} ({tally(counts)})"]
+    parts = [status or record.status, f"{counted(len(record.trials), 'trial')} ({tally(counts)})"]
     parts += [counted(record.epochs, "epoch"), duration(record.seconds)]
     return f"{experiment.where}: {', '.join(parts)}"
 
