@@ -342,6 +342,14 @@ def test_resuming_asks_for_what_can_be_changed(tune_lr: Invoke, folder: Path) ->
     assert json.loads((folder / "experiment.json").read_text())["job"]["engine"] == "inline"
 
 
+def test_resuming_asks_for_no_fewer_trials_than_there_are(tune_lr: Invoke, folder: Path) -> None:
+    before = (folder / "journal.jsonl").read_bytes()
+    done = tune_lr("resume out --trials 2")
+    assert_one_message(done, 2, "trials: 2", "a total of at least 3, the trials that are there")
+    assert (folder / "journal.jsonl").read_bytes() == before
+    assert json.loads((folder / "experiment.json").read_text())["job"]["trials"] == 3
+
+
 def test_a_trainer_that_is_gone_is_named_and_can_be_given_anew(
     tune_lr: Invoke, folder: Path, place: Path
 ) -> None:

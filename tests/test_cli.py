@@ -107,6 +107,15 @@ def test_what_help_says_of_defaults_is_true() -> None:
     assert {name: str(fields[name].default) for name in options.DEFAULTS} == options.DEFAULTS
 
 
+def test_help_of_resume_tells_no_default_of_run(tune_lr: Invoke) -> None:
+    said = " ".join(tune_lr("resume --help").stdout.replace("│", " ").split())
+    assert "Default" not in said
+    assert "Unlimited" not in said
+    assert said.count(options.KEPT) == 9
+    assert "a total, with those that are there" in said
+    assert "Default: 20." in tune_lr("run --help").stdout
+
+
 def test_without_out_a_new_folder_is_made_under_runs(tune_lr: Invoke, place: Path) -> None:
     for _ in range(2):
         assert tune_lr(RUN + "--trials 1").exit_code == 0

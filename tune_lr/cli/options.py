@@ -5,6 +5,7 @@ All are text to Typer: ``Job`` reads them, so that a message is the same whereve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -20,6 +21,9 @@ DEFAULTS = {
     "cpus_per_trial": "1", "gpus_per_trial": "0", "keep_checkpoints": "best",
 }  # fmt: skip
 
+#: The same of ``resume``, where every option has the value that it had.
+KEPT = "As it was, if not given."
+
 _HOW, _LONG, _WHERE = "What is tried and judged", "How much", "Where it runs and what it leaves"
 
 
@@ -27,6 +31,12 @@ def _option(flag: str, text: str, metavar: str, panel: str) -> Any:
     default = DEFAULTS.get(flag.removeprefix("--").replace("-", "_"))
     told = f"{text} Default: {default}." if default else text
     return typer.Option(flag, help=told, metavar=metavar, show_default=False, rich_help_panel=panel)
+
+
+def _kept(flag: str, text: str, metavar: str, panel: str) -> Any:
+    return typer.Option(
+        flag, help=f"{text} {KEPT}", metavar=metavar, show_default=False, rich_help_panel=panel
+    )
 
 
 def _native(engine: str) -> str:
@@ -62,52 +72,56 @@ TrialSchedulerOption = Annotated[
     _option("--trial-scheduler-option", "An option of the trial scheduler; repeatable.", "KEY=VALUE", _HOW),
 ]
 
+_BUDGET = "500epochs, 600s, 10m, 2h."
+_ENGINE = ("--engine", f"What runs the trials: {', '.join(PARTS['engines'])}.", "NAME", _WHERE)
+_WORKERS = ("--workers", "Trials at a time.", "N", _WHERE)
+_DEVICE = ("--device", "auto, cpu, cuda, mps.", "NAME", _WHERE)
+_CPUS = ("--cpus-per-trial", "CPU cores of one trial.", "N", _WHERE)
+_GPUS = ("--gpus-per-trial", "GPUs of one trial; fractions on ray.", "N", _WHERE)
+_KEEP = (
+    "--keep-checkpoints",
+    "Of how many finished trials: best (one), all, or a number.",
+    "best|all|N",
+    _WHERE,
+)
+_ADDRESS = ("--address", "An existing Ray cluster: auto, or host:port.", "ADDRESS", _WHERE)
+_NEW_FOLDER = "The experiment's own folder, or an fsspec URI; a new one under runs/ if not given."
+
 Trials = Annotated[str | None, _option("--trials", "How many configurations, at most.", "N", _LONG)]
 MaxEpochs = Annotated[str | None, _option("--max-epochs", "The most epochs of one trial.", "N", _LONG)]
 Budget = Annotated[
     str | None,
-    _option(
-        "--budget",
-        "Epochs or time in all: 500epochs, 600s, 10m, 2h. Unlimited if not given.",
-        "AMOUNT",
-        _LONG,
-    ),
+    _option("--budget", f"Epochs or time in all: {_BUDGET} Unlimited if not given.", "AMOUNT", _LONG),
 ]
-
-Engine = Annotated[
-    str | None, _option("--engine", f"What runs the trials: {', '.join(PARTS['engines'])}.", "NAME", _WHERE)
-]
-Workers = Annotated[str | None, _option("--workers", "Trials at a time.", "N", _WHERE)]
-Out = Annotated[
-    str | None,
-    _option(
-        "--out",
-        "The experiment's own folder, or an fsspec URI; a new one under runs/ if not given.",
-        "FOLDER",
-        _WHERE,
-    ),
-]
-Device = Annotated[str | None, _option("--device", "auto, cpu, cuda, mps.", "NAME", _WHERE)]
-CpusPerTrial = Annotated[str | None, _option("--cpus-per-trial", "CPU cores of one trial.", "N", _WHERE)]
-GpusPerTrial = Annotated[
-    str | None, _option("--gpus-per-trial", "GPUs of one trial; fractions on ray.", "N", _WHERE)
-]
-KeepCheckpoints = Annotated[
-    str | None,
-    _option(
-        "--keep-checkpoints",
-        "Of how many finished trials: best (one), all, or a number.",
-        "best|all|N",
-        _WHERE,
-    ),
-]
-Address = Annotated[
-    str | None, _option("--address", "An existing Ray cluster: auto, or host:port.", "ADDRESS", _WHERE)
-]
+Engine = Annotated[str | None, _option(*_ENGINE)]
+Workers = Annotated[str | None, _option(*_WORKERS)]
+Out = Annotated[str | None, _option("--out", _NEW_FOLDER, "FOLDER", _WHERE)]
+Device = Annotated[str | None, _option(*_DEVICE)]
+CpusPerTrial = Annotated[str | None, _option(*_CPUS)]
+GpusPerTrial = Annotated[str | None, _option(*_GPUS)]
+KeepCheckpoints = Annotated[str | None, _option(*_KEEP)]
+Address = Annotated[str | None, _option(*_ADDRESS)]
 Describe = Annotated[
     list[str] | None,
     _option("--describe", "A word on the task, kept with the results; repeatable.", "KEY=VALUE", _WHERE),
 ]
+
+#: Of ``resume``.
+TotalTrials = Annotated[
+    str | None,
+    _kept("--trials", "How many configurations in all: a total, with those that are there.", "N", _LONG),
+]
+TotalBudget = Annotated[
+    str | None,
+    _kept("--budget", f"Epochs or time in all, with what is spent already: {_BUDGET}", "AMOUNT", _LONG),
+]
+SameEngine = Annotated[str | None, _kept(*_ENGINE)]
+SameWorkers = Annotated[str | None, _kept(*_WORKERS)]
+SameDevice = Annotated[str | None, _kept(*_DEVICE)]
+SameCpusPerTrial = Annotated[str | None, _kept(*_CPUS)]
+SameGpusPerTrial = Annotated[str | None, _kept(*_GPUS)]
+SameKeepCheckpoints = Annotated[str | None, _kept(*_KEEP)]
+SameAddress = Annotated[str | None, _kept(*_ADDRESS)]
 Verbose = Annotated[
     bool,
     typer.Option("--verbose", help="Tracebacks of errors, and what the engine says.", rich_help_panel=_WHERE),
@@ -130,7 +144,7 @@ def asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
     if pairs := asked.pop("describe", None):
         asked["task"] = dict(_pairs("describe", pairs))
     keep = asked.get("keep_checkpoints")
-    if keep is not None and keep.lstrip("-").isdigit():
+    if keep is not None and re.fullmatch(r"-?[0-9]{1,9}", keep):
         asked["keep_checkpoints"] = int(keep)
     return asked
 

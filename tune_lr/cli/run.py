@@ -72,15 +72,15 @@ def run(
 def resume(
     context: typer.Context,
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The experiment's folder or URI.")],
-    trials: options.Trials = None,
-    budget: options.Budget = None,
-    engine: options.Engine = None,
-    workers: options.Workers = None,
-    device: options.Device = None,
-    cpus_per_trial: options.CpusPerTrial = None,
-    gpus_per_trial: options.GpusPerTrial = None,
-    keep_checkpoints: options.KeepCheckpoints = None,
-    address: options.Address = None,
+    trials: options.TotalTrials = None,
+    budget: options.TotalBudget = None,
+    engine: options.SameEngine = None,
+    workers: options.SameWorkers = None,
+    device: options.SameDevice = None,
+    cpus_per_trial: options.SameCpusPerTrial = None,
+    gpus_per_trial: options.SameGpusPerTrial = None,
+    keep_checkpoints: options.SameKeepCheckpoints = None,
+    address: options.SameAddress = None,
     trainer: Annotated[
         str | None,
         typer.Option(metavar="TRAINER[:FUNCTION]", help="Where the trainer is now, if it was moved."),
@@ -95,7 +95,11 @@ def resume(
     del changes["folder"]
     before = Experiment.open(folder)
     moved = changes.pop("trainer", None)
-    if before.record().status == "finished" and before.job.changed(changes) == before.job:
+    record, job = before.record(), before.job.changed(changes)
+    there = len(record.trials)
+    if "trials" in changes and job.trials < there:
+        raise BadInput("trials", job.trials, f"a total of at least {there}, the trials that are there")
+    if record.status == "finished" and job == before.job:
         typer.echo(f"{folder} is finished. To extend it, ask for more: tune-lr resume {folder} --trials N")
         return
     _drive(*jobs.reopen(folder, moved, **changes), verbose)
