@@ -11,13 +11,14 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tune_lr.checkpoints import Checkpoints
 from tune_lr.errors import JobFailed, TuneLRError
 from tune_lr.job import Job
-from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report
+from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report, storable
 from tune_lr.objective import WORST_LOSS
 from tune_lr.record import Record, TrialRecord, headline
 from tune_lr.searchers.base import WAIT, Searcher, Suggestion, Wait
@@ -58,6 +59,7 @@ class Driver:
         self.searcher, self.scheduler, self.listeners = searcher, scheduler, listeners
         self.objective, self.limits = job.objective, job.limits
         self.record = Record()
+        self._began = time.time(), time.monotonic()
         #: Why the job cannot go on, if so.
         self.failure: TuneLRError | None = None
         #: Legs under way: a paused trial's last one may be cleaning up when its next begins.
@@ -119,6 +121,8 @@ class Driver:
     def finish(self, trial_id: str, outcome: Outcome) -> None:
         """A leg's worker is free again."""
         self._running -= Counter([trial_id])
+        if outcome.error:
+            outcome = replace(outcome, error=storable(outcome.error))
         trial = self.record.trials[trial_id]
         if trial_id in self._running:
             return  # it was paused, and is trained on already
@@ -210,7 +214,11 @@ class Driver:
     def seconds(self) -> float:
         """Wall-clock seconds that all sessions have taken, this one up to now."""
         began = self.record.began
-        return self.record.past_seconds + (time.time() - began if began is not None else 0.0)
+        return self.record.past_seconds + (self._now() - began if began is not None else 0.0)
+
+    def _now(self) -> float:
+        """The time, by a clock that nobody sets while the job runs."""
+        return self._began[0] + time.monotonic() - self._began[1]
 
     # Legs -------------------------------------------------------------------------------------------
 
@@ -272,7 +280,7 @@ class Driver:
             self.failure = JobFailed(f"{count} failed, so the job ends: {headline(error)}", error)
 
     def _write(self, event: str, **what: Any) -> None:
-        whole = {"event": event, "time": round(time.time(), 3), **what}
+        whole = {"event": event, "time": round(self._now(), 3), **what}
         self.journal.append(whole)
         self.record.apply(whole)
         for listener in self.listeners:

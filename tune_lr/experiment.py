@@ -21,7 +21,9 @@ from tune_lr.job import FORMAT, Job
 from tune_lr.journal import Journal, write_json
 from tune_lr.mirror import Mirror, is_uri
 from tune_lr.objective import Objective
+from tune_lr.place import absolute, locked, require_free, shown
 from tune_lr.record import Best, Record
+from tune_lr.signals import undisturbed
 from tune_lr.space import SearchSpace
 from tune_lr.tables import reports_table, trials_table, write_parquet
 
@@ -35,6 +37,9 @@ CHANGEABLE = frozenset(
 )
 FILES = ("experiment.json", "journal.jsonl", "reports.parquet", "trials.parquet")
 _VERSIONS = ("tune-lr", "torch", "numpy", "syne-tune", "ray")
+
+#: What an experiment's status may be once its driver has ended.
+ENDED = frozenset({"finished", "failed", "interrupted"})
 
 
 class Experiment:
@@ -62,14 +67,14 @@ class Experiment:
         mirror = Mirror(str(path)) if is_uri(path) else None
         if mirror:
             mirror.pull()
-        folder = mirror.local if mirror else Path(path).expanduser()
+        folder = mirror.local if mirror else absolute(path)
         found = Job.read(folder / "experiment.json")
         if found is None:
             if job is None:
                 raise BadInput(
                     "experiment", str(path), "the folder of an experiment (it holds experiment.json)"
                 )
-            _require_free(folder, str(path))
+            require_free(folder, str(path))
             if mirror:
                 mirror.require_free()
             return cls._create(job, folder, mirror)
@@ -92,12 +97,31 @@ class Experiment:
 
     def discard_if_empty(self) -> None:
         """Remove a folder that ``open`` has just made and in which no trial was ever begun."""
-        if not (self._new and self.path) or self.record().trials:
+        if not (self._new and self.path):
             return
-        for name in (*FILES, ".lock"):  # and nothing that somebody else put there
-            (self.path / name).unlink(missing_ok=True)
-        with suppress(OSError):
+        with suppress(BadInput, OSError), locked(self.path):  # not where another process drives it
+            if self.record().trials:
+                return
+            for name in (*FILES, ".lock"):  # and nothing that somebody else put there
+                (self.path / name).unlink(missing_ok=True)
             self.path.rmdir()
+
+    def repair(self) -> None:
+        """Write the tables of an experiment whose driver was killed while it wrote them.
+
+        Raises:
+            BadInput: another process runs it.
+        """
+        if self.path is None or self.record().status not in ENDED:
+            return
+        journal = self.path / "journal.jsonl"
+        tables = [self.path / name for name in ("reports.parquet", "trials.parquet")]
+        if all(file.exists() and file.stat().st_mtime >= journal.stat().st_mtime for file in tables):
+            return
+        with locked(self.path):
+            record = self.record()
+            self._write_tables(record)
+            self._describe(record.status)
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Ask something else of this experiment from its next session on.
@@ -110,7 +134,7 @@ class Experiment:
                 raise BadInput(name, changes[name], f"a change to one of: {', '.join(sorted(CHANGEABLE))}")
         job = self.job.changed(changes)
         if job != self.job and self.path:
-            with _lock(self.path):
+            with locked(self.path):
                 self.job = job
                 self._describe(self.record().status)
         self.job = job
@@ -129,7 +153,7 @@ class Experiment:
         """
         with ExitStack() as stack:
             if self.path:
-                stack.enter_context(_lock(self.path))
+                stack.enter_context(locked(self.path))
             if self._mirror:
                 stack.enter_context(self._mirror.following())
             searcher, scheduler = assemble(self.job)
@@ -147,7 +171,7 @@ class Experiment:
 
     def _end(self, driver: Driver, status: str) -> None:
         """Close a session: each step is taken, whatever becomes of the one before."""
-        with ExitStack() as last_first:
+        with undisturbed(), ExitStack() as last_first:
             last_first.callback(self._describe, status)
             last_first.callback(self._write_tables, driver.record)
             last_first.callback(self.journal.close)
@@ -169,8 +193,13 @@ class Experiment:
 
     @property
     def where(self) -> str:
-        """The folder or URI that it lies at."""
-        return self._mirror.uri if self._mirror else str(self.path or "memory")
+        """The folder or URI that it lies at; a folder below the current one without the way to that."""
+        return self.uri or (shown(self.path) if self.path else "memory")
+
+    @property
+    def uri(self) -> str | None:
+        """The URI that its folder is a copy of, if any."""
+        return self._mirror.uri if self._mirror else None
 
     @property
     def best(self) -> Best | None:
@@ -207,7 +236,7 @@ class Experiment:
         file = self.path / "experiment.json"
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         before = json.loads(file.read_text("utf-8")) if file.exists() else {}
-        ended = status in ("finished", "failed", "interrupted")
+        ended = status in ENDED
         write_json(
             file,
             {
@@ -219,16 +248,6 @@ class Experiment:
                 "versions": {"python": platform.python_version(), **_versions()},
             },
         )
-
-
-def _require_free(folder: Path, name: str) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise BadInput("out", name, "a folder (a file of that name is there)")
-    for parent in folder.parents:
-        if parent.exists() and not parent.is_dir():
-            raise BadInput("out", name, f"a folder ({parent} is a file)")
-    if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
-        raise BadInput("out", name, "a new or empty folder (this one holds other files)")
 
 
 def _require_same(found: Job, asked: Job, name: str) -> None:
@@ -247,21 +266,6 @@ def _without_descriptions(space: Any) -> Any:
     if not isinstance(space, dict):
         return space
     return {name: _without_descriptions(part) for name, part in space.items() if name != "description"}
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BadInput("experiment", str(folder), "one that no other process is running now") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _versions() -> dict[str, str]:

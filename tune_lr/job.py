@@ -54,8 +54,8 @@ class Job(BaseModel):
     scope: str = "best"
     budget: str | None = None
     device: str = "auto"
-    cpus_per_trial: int = Field(1, ge=1)
-    gpus_per_trial: float = Field(0, ge=0)
+    cpus_per_trial: int = Field(1, ge=1, le=4096)
+    gpus_per_trial: float = Field(0, ge=0, le=1024)
     keep_checkpoints: Literal["best", "all"] | int = "best"
     address: str | None = None
     searcher_options: dict[str, Any] = Field(default_factory=dict)

@@ -138,6 +138,13 @@ class Journal:
         return file
 
 
+def storable(text: str, longest: int = 40_000) -> str:
+    """Text as every file and table can hold it; of a long one both ends, where the reason is."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}\n…\n{text[-longest // 2 :]}"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write a JSON file so that a reader sees the old one or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

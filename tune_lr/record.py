@@ -44,6 +44,9 @@ class TrialRecord:
     #: Why the status is what it is: rung, budget, interrupted, ...
     reason: str | None = None
     error: str | None = None
+    #: The losses read so far and how many reports they come from, so that each is read once.
+    _read: tuple[Objective, list[float]] | None = field(default=None, repr=False, compare=False)
+    _heard: int = field(default=0, repr=False, compare=False)
 
     @property
     def epochs(self) -> int:
@@ -66,8 +69,16 @@ class TrialRecord:
 
     def losses(self, objective: Objective) -> list[float]:
         """The finite losses reported so far, in order of epochs."""
-        read = (objective.loss(report.metrics.get(objective.metric)) for report in self.reports)
-        return [loss for loss in read if loss is not None]
+        if self._read is None or self._read[0] != objective:
+            self._read = (objective, [])
+            self._heard = 0
+        losses = self._read[1]
+        for report in self.reports[self._heard :]:
+            loss = objective.loss(report.metrics.get(objective.metric))
+            if loss is not None:
+                losses.append(loss)
+        self._heard = len(self.reports)
+        return list(losses)
 
 
 @dataclass(frozen=True)
@@ -110,7 +121,7 @@ class Record:
         """
         try:
             self._apply(event)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise BadInput("journal", dict(event), f"an event as tune-lr writes it ({error!r})") from error
 
     def _apply(self, event: Mapping[str, Any]) -> None:
@@ -181,8 +192,12 @@ def headline(error: str) -> str:
     lines = [line for line in error.splitlines() if line.strip()]
     if not lines:
         return "no reason was given"
-    if not lines[0].startswith("Traceback ("):
-        return lines[0].strip()
-    last_frame = max((i for i, line in enumerate(lines) if line.startswith("  File ")), default=0)
-    after = [line for line in lines[last_frame + 1 :] if not line.startswith(" ")]
-    return (after or lines[-1:])[0].strip()
+    said = lines[0]
+    if said.startswith("Traceback ("):
+        last_frame = max((i for i, line in enumerate(lines) if line.startswith("  File ")), default=0)
+        after = [line for line in lines[last_frame + 1 :] if not line.startswith(" ")]
+        said = (after or lines[-1:])[0]
+    harmless = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in said[:400]
+    )
+    return harmless.strip() if len(said) <= 400 else f"{harmless.strip()}…"

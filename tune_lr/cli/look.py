@@ -45,7 +45,7 @@ def plot(
     from tune_lr.views import draw
 
     experiment = Experiment.open(folder)
-    inside = experiment.path or Path()
+    inside = experiment.path if experiment.uri and experiment.path else Path(experiment.where)
     files = [Path(out)] if out else [inside / "curves.png", inside / "curves.html"]
     for file in files:
         draw.write(experiment, file)

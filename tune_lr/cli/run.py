@@ -94,6 +94,7 @@ def resume(
     changes = options.asked_for(context.params)
     del changes["folder"]
     before = Experiment.open(folder)
+    before.repair()
     moved = changes.pop("trainer", None)
     record, job = before.record(), before.job.changed(changes)
     there = len(record.trials)

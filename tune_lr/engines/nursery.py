@@ -37,6 +37,7 @@ from tune_lr.trials.trainer import Train, Trainer
 def serve(fd: int) -> None:
     """Entry point: load the trainer, say how that went, and make workers until the driver is gone."""
     control = Connection(fd)
+    _die_with_parent()  # also while the trainer is imported, when nobody listens
     try:
         trainer = Trainer(*receive(control)["trainer"])
         try:

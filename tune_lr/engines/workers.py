@@ -187,14 +187,12 @@ class Workers:
             yield from self._end(message["exit"], _death(message["code"]))
 
     def _bury_nursery(self) -> Iterable[Reported | Ended]:
-        assert self._nursery is not None
-        why = f"the process that held the workers was {_death(self._nursery.close())}"
-        self._nursery = None
-        self._deaths += 1
-        if self._deaths >= _DEATHS:
-            raise JobFailed(f"{_DEATHS} times in a row {why}")
+        death = _death(self._nursery.close()) if self._nursery else "gone"
+        self._nursery, self._deaths = None, self._deaths + 1
+        if self._deaths == _DEATHS:
+            raise JobFailed(f"{_DEATHS} times in a row the process that held the workers was {death}")
         for number in list(self._workers):
-            yield from self._end(number, why)
+            yield from self._end(number, f"ended with the process that held it, which was {death}")
 
     def _end(self, number: int, death: str) -> Iterable[Reported | Ended]:
         worker = self._workers.pop(number)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tune_lr.errors import BadInput
-from tune_lr.journal import CONTINUE, Decision, Report
+from tune_lr.journal import CONTINUE, Decision, Report, storable
 from tune_lr.trials import randomness
 from tune_lr.trials.folder import TrialFolder, TrialMemory
 
@@ -111,7 +111,7 @@ class Trial:
                 tables use (``trial_id``, ``epoch``, ``seconds``), or this epoch was reported already.
         """
         for name in metrics:
-            if name in _TAKEN:
+            if name in _TAKEN or name.startswith("config/"):
                 raise BadInput("trial.report", name, f"another name: the tables use {', '.join(_TAKEN)}")
         if self.metric is not None and self.metric not in metrics:
             names = ", ".join(sorted(metrics)) or "nothing"
@@ -120,7 +120,7 @@ class Trial:
             raise BadInput(
                 "trial.report", f"epoch {self._epoch}", "one report an epoch, with all its metrics"
             )
-        numbers = {name: _number(name, value) for name, value in metrics.items()}
+        numbers = {storable(name): _number(name, value) for name, value in metrics.items()}
         report = Report(self._epoch, time.monotonic() - self._began, numbers)
         if self._epoch not in self._known:
             self._folder.append(report)

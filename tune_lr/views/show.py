@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -11,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tune_lr.errors import UnknownName
+from tune_lr.errors import BadInput, UnknownName
 from tune_lr.experiment import Experiment
 from tune_lr.objective import Objective
 from tune_lr.record import Record, TrialRecord, headline
@@ -22,6 +23,8 @@ from tune_lr.views.words import counted, duration, short, tally
 
 #: So many failures are told; the table says which trials the others are.
 _FAILURES_TOLD = 5
+#: Of so many trials a message lists the names.
+_NAMES_TOLD = 10
 _WIDE = 250
 
 
@@ -40,7 +43,8 @@ def show(experiment: Experiment, console: Console, top: int = 10) -> None:
     _print_failures(record, console)
     _print_best(experiment, record, console)
     if experiment.path and (experiment.path / "reports.parquet").exists():
-        where = str(experiment.path / "reports.parquet")
+        folder = experiment.path if experiment.uri else Path(experiment.where)
+        where = str(folder / "reports.parquet")
         console.print(Text(f"\nEvery report:  pandas.read_parquet({where!r})", style="dim"))
 
 
@@ -58,20 +62,31 @@ def show_trial(experiment: Experiment, trial_id: str, console: Console) -> None:
     """Print all that is known of one trial.
 
     Raises:
-        UnknownName: there is no such trial.
+        BadInput: there is no such trial.
     """
     record, _ = standing(experiment)
-    if trial_id not in record.trials:
-        raise UnknownName("trial", trial_id, record.trials)
-    trial = record.trials[trial_id]
+    trial = _named(trial_id, record)
     reason = f" ({trial.reason})" if trial.reason else ""
-    head = f"trial {trial_id}: {trial.status}{reason} after {counted(trial.epochs, 'epoch')}"
+    head = f"trial {trial.trial_id}: {trial.status}{reason} after {counted(trial.epochs, 'epoch')}"
     console.print(Text(head, style="bold"))
     _print_config(trial.config, console)
     if trial.reports:
         console.print(_reports_table(trial))
     if trial.error:
         console.print(Text(trial.error.rstrip(), style="red"))
+
+
+def _named(name: str, record: Record) -> TrialRecord:
+    """The trial of that name; its zeros in front may be left out."""
+    trials = record.trials
+    if name.isdigit() and name not in trials:
+        name = next((known for known in trials if known.lstrip("0") == name.lstrip("0")), name)
+    if name in trials:
+        return trials[name]
+    if len(trials) <= _NAMES_TOLD:
+        raise UnknownName("trial", name, trials)
+    told = f"{min(trials)} to {max(trials)}"
+    raise BadInput("trial", name, f"one of the {len(trials)} trials that are there, {told}")
 
 
 def summary(experiment: Experiment, record: Record, status: str | None = None) -> str:
@@ -128,18 +143,39 @@ def _print_best(experiment: Experiment, record: Record, console: Console) -> Non
     if not ranked:
         console.print(f"No trial has reported a usable {experiment.objective.metric}.", markup=False)
         return
-    trial, metric = ranked[0], experiment.objective.metric
-    after = counted(trial.epochs, "epoch")
-    value = _value(trial, experiment.objective)
-    console.print(
-        Text(f"\nBest: trial {trial.trial_id}, {metric} {value} after {after} ({trial.status})", "bold")
-    )
+    trial = ranked[0]
+    console.print(Text(f"\nBest: trial {trial.trial_id}, {_achieved(trial, experiment.objective)}", "bold"))
     constants = {name for name, knob in experiment.space.knobs.items() if isinstance(knob, ConstantKnob)}
     varied = {name: value for name, value in trial.config.items() if name not in constants}
     _print_config(varied or trial.config, console)
+    if trial.status == "paused":
+        console.print(Text(_not_to_the_end(trial, experiment, record)))
     console.print(Text("\nUse it:", style="bold"))
     for line in paste(trial.config, experiment.job.max_epochs):
         console.print(Text(f"    {line}", style="green"))
+
+
+def _achieved(trial: TrialRecord, objective: Objective) -> str:
+    """The trial's value, and which epoch it is of where it is one epoch's."""
+    told = f"{objective.metric} {_value(trial, objective)}"
+    if objective.scope == "best":
+        found = ((objective.loss(r.metrics.get(objective.metric)), r.epoch) for r in trial.reports)
+        epoch = min((loss, epoch) for loss, epoch in found if loss is not None)[1]
+        return f"{told} at epoch {epoch} of {trial.epochs} ({trial.status})"
+    return f"{told} after {counted(trial.epochs, 'epoch')} ({trial.status})"
+
+
+def _not_to_the_end(trial: TrialRecord, experiment: Experiment, record: Record) -> str:
+    """What to know of a best trial that is paused, and how it would go on."""
+    told = f"It was not trained to the end ({trial.epochs} of {experiment.job.max_epochs} epochs)"
+    if record.status == "running":
+        return f"{told}; it may still go on."
+    resume = f"tune-lr resume {quoted(experiment.where)}" if experiment.path else ""
+    if trial.unfinished:
+        how = " --budget AMOUNT" if trial.reason == "budget" else ""
+        return f"{told}; to go on with it: {resume}{how}" if resume else f"{told}."
+    more = f"with more trials than {len(record.trials)} the best of them go on"
+    return f"{told}; {more}: {resume} --trials N" if resume else f"{told}; {more}."
 
 
 def _value(trial: TrialRecord, objective: Objective) -> str:

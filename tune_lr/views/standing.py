@@ -37,7 +37,7 @@ def _held(experiment: Experiment) -> Literal["yes", "no", "untold"]:
     """Whether a driver holds the experiment's lock. Nothing is made and nothing is left behind."""
     from filelock import FileLock, Timeout
 
-    if experiment.path is None or experiment.where != str(experiment.path):
+    if experiment.path is None or experiment.uri:
         return "yes"  # in memory, or at a URI, where another machine's driver holds no lock of ours
     file = experiment.path / ".lock"
     if not file.exists():

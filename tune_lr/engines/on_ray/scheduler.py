@@ -180,5 +180,5 @@ def _cause(trial: Any) -> str:
         error = trial.get_error()
     except Exception as unreadable:
         error = unreadable
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
     return "killed, out of memory, or it ended itself" if not lines else " ".join(lines)[:500]
