@@ -67,14 +67,18 @@ def drive_and_kill(tmp_path: Path, *arguments: str) -> set[int]:
     return {pid for pid, _, _ in epochs_begun(log)}
 
 
-def test_a_killed_driver_goes_on_as_if_never_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log, out = tmp_path / "epochs.log", tmp_path / "x"
-    trainer = f"{TRAINERS}:leaves_its_pid"
-    monkeypatch.setenv("EPOCHS_LOG", str(tmp_path / "in-peace.log"))
-    peace = tune_lr.tune(trainer, SPACE, out=tmp_path / "in-peace", engine="inline", progress=False, **ASKED)
+def trainer_that_logs(log: Path) -> str:
+    """A Ray that runs already has its own environment, not the driver's: the trainer's text says where."""
+    file = log.with_suffix(".py")
+    file.write_text(TRAINERS.read_text().replace('os.environ["EPOCHS_LOG"]', repr(str(log))))
+    return f"{file}:leaves_its_pid"
 
-    monkeypatch.setenv("EPOCHS_LOG", str(log))
-    workers = drive_and_kill(tmp_path, trainer, str(out))
+
+def test_a_killed_driver_goes_on_as_if_never_killed(tmp_path: Path) -> None:
+    log, out = tmp_path / "epochs.log", tmp_path / "x"
+    peaceful = trainer_that_logs(tmp_path / "in-peace.log")
+    peace = tune_lr.tune(peaceful, SPACE, out=tmp_path / "in-peace", engine="inline", progress=False, **ASKED)
+    workers = drive_and_kill(tmp_path, trainer_that_logs(log), str(out))
 
     with pytest.raises(KeyboardInterrupt):
         jobs.resume(out, progress=False, listeners=(_interrupting(after=2),))  # and cut off once more
@@ -88,17 +92,12 @@ def test_a_killed_driver_goes_on_as_if_never_killed(tmp_path: Path, monkeypatch:
         assert [report.metrics["seen"] for report in trial.reports] == list(range(1, trial.epochs + 1))
 
 
-def test_a_driver_killed_on_a_cluster_leaves_its_workers_to_nobody(
-    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_driver_killed_on_a_cluster_leaves_its_workers_to_nobody(local_ray: None, tmp_path: Path) -> None:
     import ray
 
-    # The cluster's workers have its environment, not the driver's, so the trainer is told by its text.
-    trainer = tmp_path / "trainer.py"
-    text = TRAINERS.read_text().replace('os.environ["EPOCHS_LOG"]', repr(str(tmp_path / "epochs.log")))
-    trainer.write_text(text)
     address = ray.get_runtime_context().gcs_address
-    workers = drive_and_kill(tmp_path, f"{trainer}:leaves_its_pid", str(tmp_path / "x"), address)
+    trainer = trainer_that_logs(tmp_path / "epochs.log")
+    workers = drive_and_kill(tmp_path, trainer, str(tmp_path / "x"), address)
     record = jobs.resume(tmp_path / "x", progress=False).record()
     assert not [pid for pid in workers if alive(pid)]
     assert len(record.trials) == 9
