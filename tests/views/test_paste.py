@@ -19,22 +19,24 @@ def test_the_names_are_those_of_the_constructor() -> None:
     assert set(GREEDY) == set(parameters) - {"optimizer"}
 
 
-def pasted(config: dict[str, Any]) -> Any:
+def pasted(config: dict[str, Any], width: int = 96) -> Any:
     """What running the lines leaves in ``schedule``."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config["lr"])
     names: dict[str, Any] = {"tune_lr": tune_lr, "optimizer": optimizer, "train_loader": range(10)}
-    lines = paste(config, max_epochs=27)
+    lines = paste(config, 27, width)
+    assert all(len(line) <= width for line in lines)
     exec("\n".join(lines[:-1]), names)
     assert lines[-1].startswith("schedule.step(loss)")
     return names["schedule"]
 
 
+@pytest.mark.parametrize("width", [76, 96, 1000])
 @pytest.mark.parametrize("name", space_names())
-def test_every_shipped_space_has_a_line_that_runs(name: str) -> None:
+def test_every_shipped_space_has_a_line_that_runs(name: str, width: int) -> None:
     space = load_space(name)
-    for values in [space.default(), *space.sample(20, 0)]:
+    for values in [space.default(), *space.sample(10, width)]:
         config = space.config(values)
-        made = pasted(config)
+        made = pasted(config, width)
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config["lr"])
         tuned = tune_lr.build_schedule(config, optimizer, total_epochs=27, steps_per_epoch=10)
         assert type(made) is type(tuned)
@@ -48,4 +50,24 @@ def test_every_shipped_space_has_a_line_that_runs(name: str) -> None:
 def test_a_configuration_without_a_schedule_is_given_as_it_is() -> None:
     space = SearchSpace.from_dict({"name": "s", "knobs": {"lr": {"type": "float", "low": 0.1, "high": 1.0}}})
     config = space.config(space.default())
+    assert paste(config, 27) == [f"config = {config!r}"]
+    long = {f"knob_{i}": i / 7 for i in range(20)}
+    names: dict[str, Any] = {}
+    exec("\n".join(paste(long, 27)), names)
+    assert names["config"] == long
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"patience": 3}, {"min_lr": 1e-4, "warmup": 2}, {"factor": 0.5, "window_size": None}]
+)
+def test_knobs_of_greedy_lr_are_enough_for_its_line(knobs: dict[str, Any]) -> None:
+    made = pasted({"lr": 0.1, **knobs})
+    assert type(made) is tune_lr.GreedyLR
+    for name, value in knobs.items():
+        if value is not None and name != "min_lr":
+            assert getattr(made, name) == value
+
+
+def test_names_that_others_bear_too_make_no_schedule() -> None:
+    config = {"lr": 0.1, "eps": 1e-8, "warmup": 3}
     assert paste(config, 27) == [f"config = {config!r}"]

@@ -13,7 +13,9 @@ from tune_lr.errors import BadInput
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.journal import Report
+from tune_lr.spacefile import load_space
 from tune_lr.trials.run import Leg, Outcome
+from tune_lr.views.paste import paste
 from tune_lr.views.show import show, show_trial
 
 SPACE = {"name": "line", "knobs": {"lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True}}}
@@ -96,3 +98,14 @@ def test_an_unknown_trial_is_refused_in_few_words() -> None:
         assert len(str(caught.value)) < 400
     with pytest.raises(BadInput, match="known: 0000, 0001"):
         shown(experiment([[1.0]] * 2), "7")
+
+
+@pytest.mark.parametrize("width", [80, 250])
+def test_code_is_broken_at_commas_only(width: int) -> None:
+    made = experiment([[1.0]], space=load_space("greedy_lr").to_dict())
+    code = shown(made, width=width).partition("Use it:\n")[2].splitlines()
+    code = [line for line in code if line.startswith("    ")]
+    assert code == [f"    {line}" for line in paste(next(iter(made.record().trials.values())).config, 9,
+                                                    min(width, 100) - 4)]  # fmt: skip
+    assert len(code) > 4
+    assert all(len(line) <= min(width, 100) for line in code)

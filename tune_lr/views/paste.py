@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: The names of GreedyLR's constructor (a test compares them; importing it would import torch).
@@ -10,27 +10,58 @@ GREEDY = (
     "mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "warmup", "min_lr", "max_lr",
     "eps", "verbose", "smooth", "window_size", "reset_start",
 )  # fmt: skip
+#: Those of them that other things bear as well: an optimizer, another schedule, a trainer.
+_COMMON = {"mode", "warmup", "eps", "verbose"}
+_WIDTH = 96
 
 
-def paste(config: Mapping[str, Any], max_epochs: int) -> list[str]:
+def paste(config: Mapping[str, Any], max_epochs: int, width: int = _WIDTH) -> list[str]:
     """What to write into a script that trains with ``config``, values exact to the last digit.
 
     ``GreedyLR(optimizer, ...)`` for a configuration of it, ``build_schedule({...}, optimizer, ...)`` for
-    another schedule's, and the configuration itself where it names no schedule.
+    another schedule's, and the configuration itself where it names no schedule and has no knob of GreedyLR
+    (which is what ``build_schedule`` makes where none is named). Lines are broken at commas to ``width``.
     """
-    schedule = config.get("schedule", "greedy" if "factor" in config else None)
-    if schedule is None:
-        return [f"config = {dict(config)!r}"]
+    schedule = config.get("schedule")
+    if schedule is None and not (set(GREEDY) - _COMMON) & set(config):
+        return _broken("config = {", _items(config), "}", width)
     by_batch = config.get("step_every", "batch") == "batch"
     step = f"schedule.step(loss)  # after every {'batch' if by_batch else 'epoch'}"
-    if schedule != "greedy":
-        length = f"total_epochs={max_epochs}" + (", steps_per_epoch=len(train_loader)" if by_batch else "")
-        return [f"schedule = tune_lr.build_schedule({dict(config)!r}, optimizer, {length})", step]
+    if schedule not in (None, "greedy"):
+        items = _items(config)
+        given = [f"{{{items[0]}", *items[1:-1], f"{items[-1]}}}"] if items[1:] else [f"{{{items[0]}}}"]
+        given += ["optimizer", f"total_epochs={max_epochs}"]
+        given += ["steps_per_epoch=len(train_loader)"] if by_batch else []
+        return [*_broken("schedule = tune_lr.build_schedule(", given, ")", width), step]
     rest = {name: value for name, value in config.items() if name not in (*GREEDY, "schedule", "step_every")}
-    begin = [f"# begin with {_arguments(rest)}"] if rest else []
-    knobs = _arguments({name: config[name] for name in GREEDY if name in config})
-    return [*begin, f"schedule = tune_lr.GreedyLR(optimizer, {knobs})", step]
+    begin = [f"# {line}" for line in _packed("begin with ", _arguments(rest), width - 2)] if rest else []
+    knobs = _arguments({name: config[name] for name in GREEDY if config.get(name) is not None})
+    return [*begin, *_broken("schedule = tune_lr.GreedyLR(", ["optimizer", *knobs], ")", width), step]
 
 
-def _arguments(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+def _items(config: Mapping[str, Any]) -> list[str]:
+    return [f"{name!r}: {value!r}" for name, value in config.items()]
+
+
+def _arguments(values: Mapping[str, Any]) -> list[str]:
+    return [f"{name}={value!r}" for name, value in values.items()]
+
+
+def _broken(begin: str, parts: list[str], end: str, width: int) -> list[str]:
+    """``begin``, the parts with commas between, and ``end``: in one line if it fits, else in several."""
+    whole = f"{begin}{', '.join(parts)}{end}"
+    if len(whole) <= width:
+        return [whole]
+    return [begin, *(f"    {line}" for line in _packed("", parts, width - 4)), end]
+
+
+def _packed(begin: str, parts: Iterable[str], width: int) -> list[str]:
+    """Parts with commas between, as many in a line as fit, the first line after ``begin``."""
+    lines, line = [], begin
+    for i, part in enumerate(parts):
+        if i and len(line) + len(part) + 3 > width:
+            lines.append(f"{line},")
+            line = part
+        else:
+            line += f", {part}" if i else part
+    return [*lines, line]

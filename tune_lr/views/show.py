@@ -25,7 +25,7 @@ from tune_lr.views.words import counted, duration, short, tally
 _FAILURES_TOLD = 5
 #: Of so many trials a message lists the names.
 _NAMES_TOLD = 10
-_WIDE = 250
+_WIDE, _CODE_WIDE = 250, 100
 
 
 def console_for_results() -> Console:
@@ -151,8 +151,8 @@ def _print_best(experiment: Experiment, record: Record, console: Console) -> Non
     if trial.status == "paused":
         console.print(Text(_not_to_the_end(trial, experiment, record)))
     console.print(Text("\nUse it:", style="bold"))
-    for line in paste(trial.config, experiment.job.max_epochs):
-        console.print(Text(f"    {line}", style="green"))
+    for line in paste(trial.config, experiment.job.max_epochs, max(40, min(console.width, _CODE_WIDE) - 4)):
+        console.print(Text(f"    {line}", style="green"), soft_wrap=True)
 
 
 def _achieved(trial: TrialRecord, objective: Objective) -> str:
