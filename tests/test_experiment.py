@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from tune_lr.errors import BadInput, JobFailed
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.jobs import resume, tune
+from tune_lr.journal import Journal
 
 SPACE = {
     "name": "mixed",
@@ -157,3 +161,82 @@ def test_what_cannot_be_asked_is_named(tmp_path: Path, asked: dict[str, Any], na
     with pytest.raises(BadInput, match=named):
         tune(train, SPACE, out=tmp_path / "x", **asked)
     assert not (tmp_path / "x").exists()
+
+
+def wanders(config: dict[str, Any], trial: Any) -> None:
+    os.chdir(tempfile.mkdtemp())
+    train(config, trial)
+
+
+def test_a_trainer_that_changes_the_folder_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = tune(wanders, SPACE, out="x", trials=3, max_epochs=2, progress=False)
+    assert Path.cwd() == tmp_path
+    assert {entry.name for entry in (tmp_path / "x").iterdir()} >= {
+        "experiment.json",
+        "trials.parquet",
+        "trials",
+    }
+    assert len(experiment.record().trials) == 3
+    assert experiment.where == "x"
+
+
+def test_tables_that_a_kill_prevented_are_made_good(tmp_path: Path) -> None:
+    experiment = tune(train, SPACE, out=tmp_path / "x", trials=3, max_epochs=2, progress=False)
+    reports = pd.read_parquet(tmp_path / "x" / "reports.parquet")
+    (tmp_path / "x" / "reports.parquet").unlink()
+    experiment.repair()
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x" / "reports.parquet"), reports)
+
+
+def test_bad_use_beside_a_driver_takes_nothing_from_it(tmp_path: Path) -> None:
+    job = Job.make({"trainer": "x:train", "space": SPACE})
+    first = Experiment.open(tmp_path / "x", job)
+    second = Experiment.open(tmp_path / "x", job)
+    second._new = True  # as where both began at the same instant
+    with first.drive():
+        second.discard_if_empty()
+        assert (tmp_path / "x" / ".lock").exists()
+        assert (tmp_path / "x" / "experiment.json").exists()
+
+
+def odd(config: dict[str, Any], trial: Any) -> None:
+    for _ in trial.epochs():
+        trial.report(val_loss=1.0, **{"\udc80x": 1.0})
+        if trial.id == "0001":
+            raise ValueError("a file named \udc80" + "x" * 10**6)
+
+
+def test_text_that_no_file_can_hold_costs_nothing(tmp_path: Path) -> None:
+    tune(odd, SPACE, out=tmp_path / "x", trials=2, max_epochs=2, trial_scheduler="none", progress=False)
+    trials = pd.read_parquet(tmp_path / "x" / "trials.parquet").set_index("trial_id")
+    assert list(trials.status) == ["completed", "failed"]
+    assert len(trials.error["0001"]) < 10**5
+    assert "\\udc80x" in pd.read_parquet(tmp_path / "x" / "reports.parquet").columns
+
+
+def test_an_error_of_the_driver_is_no_trials_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = Journal.append
+
+    def full(journal: Journal, event: Any) -> None:
+        if event.get("event") == "report" and event["epoch"] == 2:
+            raise OSError("no space left on device")
+        append(journal, event)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", full)
+        with pytest.raises(OSError, match="no space left"):
+            tune(train, SPACE, out=tmp_path / "x", trials=2, max_epochs=3, progress=False)
+    experiment = resume(tmp_path / "x", train, progress=False)
+    assert {trial.status for trial in experiment.record().trials.values()} <= {"completed", "stopped"}
+
+
+def test_a_clock_that_jumps_spends_no_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job.make({"trainer": "x:train", "space": SPACE, "budget": "1h"})
+    with Experiment.open(None, job).drive() as driver:
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 1e7)
+        assert driver.next() is not None
+        assert driver.seconds < 3600
