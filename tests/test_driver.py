@@ -362,3 +362,19 @@ def test_what_the_job_gives_is_no_option(name: str) -> None:
         experiment = Experiment.open(None, job(**{f"{kind}_options": {name: 5}}))
         with pytest.raises(BadInput, match=name), experiment.drive():
             pass
+
+
+def test_a_full_disk_ends_the_job_and_blames_no_trial() -> None:
+    experiment = Experiment.open(None, job(trials=3))
+    with experiment.drive() as driver:
+        leg = driver.next()
+        assert isinstance(leg, Leg)
+        driver.report(leg.trial_id, Report(1, 0.1, {"val_loss": 1.0}))
+        driver.finish(leg.trial_id, Outcome("failed", "no space is left", "storage"))
+        assert driver.next() is None
+        assert "no space" in str(driver.failure)
+    assert experiment.record().trials[leg.trial_id].unfinished
+    with experiment.drive() as driver:
+        again = driver.next()
+        assert isinstance(again, Leg)
+        assert again.trial_id == leg.trial_id

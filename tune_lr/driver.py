@@ -126,6 +126,9 @@ class Driver:
         trial = self.record.trials[trial_id]
         if trial_id in self._running:
             return  # it was paused, and is trained on already
+        if outcome.fatal == "storage":
+            self.failure = self.failure or JobFailed(outcome.error or "no space is left")
+            return
         if trial.ended and outcome.error:  # raised by what the trainer does after its last report
             self._write("end", trial_id=trial_id, status=trial.status, error=outcome.error)
         elif not trial.ended and outcome.status != "ended":

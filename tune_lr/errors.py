@@ -77,6 +77,10 @@ class JobFailed(TuneLRError):
         super().__init__(message)
 
 
+class StorageFull(TuneLRError):
+    """A trial could not write its report or checkpoint for want of space: no fault of its own."""
+
+
 def _revive(kind: type[TuneLRError], args: tuple[Any, ...], attributes: dict[str, Any]) -> TuneLRError:
     """An error that comes from another process, its message as it was written there."""
     error = kind.__new__(kind)

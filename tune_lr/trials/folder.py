@@ -7,21 +7,28 @@ the order in which the trainer saves and reports, a kill between the two leaves 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pickle
 import re
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, StorageFull
 from tune_lr.journal import Journal, Report
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.pt")
 #: What a trial that began as a copy of another began with; it counts without a report of this trial's.
 _INHERITED = re.compile(r"inherited-(\d+)\.pt")
+
+
+#: With fewer bytes free than this, a failure to write is put down to the disk.
+_SCARCE = 2**20
 
 
 class TrialFolder:
@@ -37,7 +44,8 @@ class TrialFolder:
         return [report for report in map(Report.from_json, self._journal.read()) if report.epoch >= 1]
 
     def append(self, report: Report) -> None:
-        self._journal.append(report.to_json())
+        with _space_to_write(self.path):
+            self._journal.append(report.to_json())
 
     def save(self, epoch: int, state: Any, last_reported: int) -> None:
         """Write ``checkpoint-<epoch>.pt`` whole or not at all, and drop the ones it makes needless.
@@ -48,7 +56,7 @@ class TrialFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         temporary = self.path / f".saving-{epoch}"
         try:
-            with open(temporary, "wb+") as file:
+            with _space_to_write(self.path), open(temporary, "wb+") as file:
                 _write(state, file, prove=not self._proven)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -161,6 +169,20 @@ class TrialMemory:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+@contextmanager
+def _space_to_write(folder: Path) -> Iterator[None]:
+    """Raise ``StorageFull`` where the block fails for want of space; torch hides that in a RuntimeError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+        if full or (isinstance(error, RuntimeError) and shutil.disk_usage(folder).free < _SCARCE):
+            raise StorageFull(
+                f"{folder} cannot be written to: no space is left, or it is read-only"
+            ) from error
+        raise
 
 
 def _write(state: Any, file: IO[bytes], prove: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, StorageFull
 from tune_lr.journal import CONTINUE, PAUSE
 from tune_lr.trials.randomness import seed_everything
 from tune_lr.trials.trainer import Train
@@ -57,12 +57,13 @@ class Outcome:
             ``failed``.
         error: the reason or traceback of a failure.
         fatal: whether the job should end, since every other trial would fail alike: ``always``, or
-            ``at first``, while no trial has reported.
+            ``at first``, while no trial has reported; ``storage``: there is no space left, so the trial
+            is not to blame and goes on when the job does.
     """
 
     status: Literal["completed", "ended", "failed"]
     error: str | None = None
-    fatal: Literal["never", "at first", "always"] = "never"
+    fatal: Literal["never", "at first", "always", "storage"] = "never"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,6 +91,8 @@ def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
         except SystemExit as error:
             if trial.decision == CONTINUE and not _finished(trial):
                 return Outcome("failed", f"the trainer left with sys.exit({error.code!r})")
+        except StorageFull as error:
+            return Outcome("failed", str(error), "storage")
         except BadInput as error:
             whole = f"{error}\n\n{traceback.format_exc()}"
             return Outcome("failed", whole, "at first" if error.field == "metric" else "never")
