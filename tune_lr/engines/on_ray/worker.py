@@ -135,6 +135,8 @@ class LegRunner(tune.Trainable):
         """Stand where the driver stands, and see what it sees."""
         if os.path.isdir(self.plan.cwd):
             os.chdir(self.plan.cwd)
+        # Ray puts this folder first, where a file named as a library would hide it.
+        sys.path.sort(key=lambda entry: entry in ("", self.plan.cwd))
         if self.plan.folder is not None and not Path(self.plan.folder, "journal.jsonl").exists():
             node = ray.util.get_node_ip_address()
             raise TuneLRError(
