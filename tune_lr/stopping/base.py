@@ -66,3 +66,19 @@ def require_whole(field: str, value: int, least: int) -> None:
     """Raise ``BadInput`` where an option of a rule that counts something is too small or no whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BadInput(field, value, f"a whole number of at least {least}")
+
+
+def checked_interval(
+    max_epochs: int, interval: int | None, quantile_fraction: float, resample_probability: float
+) -> int:
+    """The options of either engine's population-based training, checked; the interval, also if not said."""
+    interval = max(1, max_epochs // 9) if interval is None else interval
+    require_whole("pbt option interval", interval, 1)
+    for name, part, most in (
+        ("quantile_fraction", quantile_fraction, 0.5),
+        ("resample_probability", resample_probability, 1.0),
+    ):
+        require_at_least(f"pbt option {name}", part, 0)
+        if part > most:
+            raise BadInput(f"pbt option {name}", part, f"a number from 0 to {most}")
+    return interval

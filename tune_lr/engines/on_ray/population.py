@@ -11,11 +11,10 @@ from ray.tune.schedulers import PopulationBasedTraining
 from tune_lr.engines.on_ray.borrowed import EPOCH, LOSS, PAUSED, RUNNING, TERMINATED, StandIn, into
 from tune_lr.engines.on_ray.rules import RayRule, StandInController
 from tune_lr.engines.on_ray.space import to_ray
-from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, STOP, Decision, Status
 from tune_lr.searchers.base import Searcher, Suggestion
 from tune_lr.space import CategoricalKnob, SearchSpace
-from tune_lr.stopping.base import require_at_least, require_whole
+from tune_lr.stopping.base import checked_interval
 
 
 class _Controller(StandInController):
@@ -53,15 +52,7 @@ class Pbt(RayRule):
         quantile_fraction: float = 0.25,
         resample_probability: float = 0.25,
     ) -> None:
-        interval = max(1, max_epochs // 9) if interval is None else interval
-        require_whole("pbt option interval", interval, 1)
-        for name, part, most in (
-            ("quantile_fraction", quantile_fraction, 0.5),
-            ("resample_probability", resample_probability, 1.0),
-        ):
-            require_at_least(f"pbt option {name}", part, 0)
-            if part > most:
-                raise BadInput(f"pbt option {name}", part, f"a number from 0 to {most}")
+        interval = checked_interval(max_epochs, interval, quantile_fraction, resample_probability)
         self.space = space
         rule = PopulationBasedTraining(
             time_attr=EPOCH,

@@ -22,7 +22,7 @@ from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, STOP, Decision, Status
 from tune_lr.searchers.base import Searcher, Suggestion
 from tune_lr.space import SearchSpace
-from tune_lr.stopping.base import TrialScheduler, require_at_least, require_whole
+from tune_lr.stopping.base import TrialScheduler, checked_interval, require_at_least, require_whole
 
 _METRIC, _EPOCH = "loss", "epoch"
 
@@ -143,15 +143,7 @@ class Pbt(_SyneRule):
         resample_probability: float = 0.25,
     ) -> None:
         super().__init__(max_epochs=max_epochs, seed=seed)
-        interval = max(1, max_epochs // 9) if interval is None else interval
-        require_whole("pbt option interval", interval, 1)
-        for name, part, most in (
-            ("quantile_fraction", quantile_fraction, 0.5),
-            ("resample_probability", resample_probability, 1.0),
-        ):
-            require_at_least(f"pbt option {name}", part, 0)
-            if part > most:
-                raise BadInput(f"pbt option {name}", part, f"a number from 0 to {most}")
+        interval = checked_interval(max_epochs, interval, quantile_fraction, resample_probability)
         self.space = space
         self._rule = PopulationBasedTraining(
             to_syne(space),
