@@ -58,7 +58,22 @@ PARTS: dict[str, dict[str, str]] = {
 }
 
 #: Which extra brings the library that a part's module imports.
-EXTRAS = {"syne_tune": "syne-tune", "ray": "ray", "optuna": "ray", "matplotlib": "plot", "plotly": "plot"}
+EXTRAS = {
+    "syne_tune": "syne-tune",
+    "ray": "ray",
+    "optuna": "ray",
+    "matplotlib": "plot",
+    "plotly": "plot",
+    "prodigyopt": "rivals",
+    "pytorch_optimizer": "rivals",
+    "schedulefree": "rivals",
+    "scipy": "bench",
+    "sklearn": "bench",
+    "statsmodels": "bench",
+    "transformers": "huggingface",
+    "accelerate": "huggingface",
+    "lightning": "lightning",
+}
 
 
 def names(kind: str) -> list[str]:
