@@ -93,11 +93,17 @@ class Trial:
         if self._randomness is not None:
             randomness.restore(self._randomness)
             self._randomness = None
-        for epoch in range(self._epoch + 1, self.max_epochs + 1):
-            if self.decision != CONTINUE:
-                return
-            self._epoch = epoch
-            yield epoch
+        while not self.over:
+            self._epoch += 1
+            yield self._epoch
+
+    @property
+    def over(self) -> bool:
+        """Whether no epoch is left: ``max_epochs`` are trained, or the last decision was to end.
+
+        Where ``epochs()`` ends; callbacks of other people's loops ask for it instead.
+        """
+        return self._epoch >= self.max_epochs or self.decision != CONTINUE
 
     def report(self, **metrics: Any) -> None:
         """Report what this epoch came to, once an epoch, and hear the decision before the next.
