@@ -26,7 +26,8 @@ PUBLIC = {
     "tune",
 }
 REGISTERED = {
-    "schedules": {"greedy", "constant", "linear", "cosine", "step", "exponential", "plateau"},
+    "schedules": {"greedy", "constant", "linear", "cosine", "step", "exponential", "plateau"}
+    | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay"},
     "searchers": {"random", "cqr", "bore", "bohb", "tpe"},
     "trial_schedulers": {"asha", "asha-promote", "median", "none"},
     "engines": {"inline", "ray", "syne-tune"},

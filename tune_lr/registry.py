@@ -16,11 +16,15 @@ PARTS: dict[str, dict[str, str]] = {
     "schedules": {
         "constant": "tune_lr.schedules.baselines:Constant",
         "cosine": "tune_lr.schedules.baselines:Cosine",
+        "cosine-restarts": "tune_lr.schedules.phases:CosineRestarts",
         "exponential": "tune_lr.schedules.baselines:Exponential",
         "greedy": "tune_lr.schedules.greedy:GreedyLR",
         "linear": "tune_lr.schedules.baselines:Linear",
+        "one-cycle": "tune_lr.schedules.phases:OneCycle",
         "plateau": "tune_lr.schedules.baselines:Plateau",
+        "polynomial": "tune_lr.schedules.baselines:Polynomial",
         "step": "tune_lr.schedules.baselines:StepDecay",
+        "warmup-stable-decay": "tune_lr.schedules.phases:WarmupStableDecay",
     },
     "searchers": {
         "random": "tune_lr.searchers.random:RandomSearcher",

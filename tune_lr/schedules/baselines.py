@@ -147,6 +147,30 @@ class Exponential(TorchSchedule):
         return cls(optimizer, lambda opt: torch_schedulers.ExponentialLR(opt, gamma=final ** (1 / steps)))
 
 
+class Polynomial(TorchSchedule):
+    """The LR times the part of the run that is left to the power of ``power``, so that it ends at 0.
+
+    ``power``: above 0, at most 100, default 1.
+    """
+
+    knobs: ClassVar[tuple[str, ...]] = ("power",)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> Polynomial:
+        """Built for a run of ``total_steps``.
+
+        Raises:
+            BadInput: the length of the run is not known, or a knob is out of range.
+        """
+        steps = known_length("polynomial", total_steps)
+        power = read_range("power", present(config, cls.knobs).get("power", 1.0), 0, 100)
+        if power == 0.0:
+            raise BadInput("power", power, "a number above 0, at most 100")
+        return cls(optimizer, lambda opt: torch_schedulers.PolynomialLR(opt, total_iters=steps, power=power))
+
+
 class Plateau(TorchSchedule):
     """Cuts the LR by ``factor`` after more than ``patience`` steps in a row without a better loss.
 
