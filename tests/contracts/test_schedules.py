@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import math
+from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
@@ -37,15 +38,27 @@ class Run:
         return (self.model(torch.ones(4, 3)) - 1.0).square().mean()
 
     def step(self, loss: float) -> list[float]:
-        self.optimizer.zero_grad()
-        self.closure().backward()
-        if self.schedule.needs == "gradient":
-            self.schedule.step(loss)
-            self.optimizer.step()
-        else:
-            self.optimizer.step()
-            self.schedule.step(self.closure if self.schedule.needs == "closure" else loss)
+        train(self.optimizer, self.schedule, self.closure, loss)
         return self.schedule.get_last_lr()
+
+
+def train(
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    closure: Callable[[], torch.Tensor],
+    told: float | None = None,
+) -> None:
+    """One step of training; the schedule is told a loss of ours, or that of the closure."""
+    optimizer.zero_grad()
+    loss = closure()
+    loss.backward()
+    value = loss.item() if told is None else told
+    if schedule.needs == "gradient":
+        schedule.step(value)
+        optimizer.step()
+    else:
+        optimizer.step()
+        schedule.step(closure if schedule.needs == "closure" else value)
 
 
 @pytest.fixture(params=NAMES)
@@ -104,3 +117,41 @@ def test_a_loss_that_is_not_finite_does_no_lasting_harm(name: str) -> None:
     run = Run(name)
     for loss in (1.0, math.nan, math.inf, -math.inf, 0.9, 0.8):
         assert all(math.isfinite(lr) for lr in run.step(loss))
+
+
+def test_a_run_may_be_longer_than_planned(name: str) -> None:
+    run = Run(name)
+    for i in range(3 * len(LOSSES)):
+        assert all(math.isfinite(lr) and lr >= 0.0 for lr in run.step(LOSSES[i % 40]))
+
+
+def test_a_tensor_lr_is_written_in_place(name: str) -> None:
+    """A compiled or captured step holds on to the tensor."""
+    run = Run(name)
+    tensors = [torch.tensor(0.05), torch.tensor(0.02)]
+    for group, lr in zip(run.optimizer.param_groups, tensors, strict=True):
+        group["lr"] = lr
+    config = {"schedule": name, "lr": 0.05, "patience": 2}
+    run.schedule = build_schedule(config, run.optimizer, 10, steps_per_epoch=4)
+    for loss in LOSSES:
+        lrs = run.step(loss)
+        assert all(isinstance(lr, float) and math.isfinite(lr) and lr >= 0.0 for lr in lrs)
+        assert [float(lr) for lr in tensors] == pytest.approx(lrs, rel=1e-6)
+    assert all(group["lr"] is lr for group, lr in zip(run.optimizer.param_groups, tensors, strict=True))
+
+
+def test_a_quadratic_is_brought_to_its_minimum(name: str) -> None:
+    """Curvatures 1 and 4, an LR that is stable (below 2 / 4) and bounds that leave it so."""
+    curvature = torch.tensor([1.0, 4.0])
+    x = torch.nn.Parameter(torch.tensor([2.0, -1.0]))
+    optimizer = torch.optim.SGD([x], lr=0.2)
+    config = {"schedule": name, "lr": 0.2, "min_lr": 0.002, "max_lr": 0.4}
+    schedule = build_schedule(config, optimizer, 10, steps_per_epoch=20)
+
+    def loss() -> torch.Tensor:
+        return (curvature * x.square()).sum() / 2
+
+    first = loss().item()
+    for _ in range(200):
+        train(optimizer, schedule, loss)
+    assert loss().item() <= 1e-6 * first
