@@ -28,6 +28,16 @@ PUBLIC = {
 REGISTERED = {
     "schedules": {"greedy", "constant", "linear", "cosine", "step", "exponential", "plateau"}
     | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay"},
+    "optimizers": {
+        "sgd",
+        "adam",
+        "adamw",
+        "prodigy",
+        "dadapt-adam",
+        "dadapt-sgd",
+        "schedule-free-sgd",
+        "schedule-free-adamw",
+    },
     "searchers": {"random", "cqr", "bore", "bohb", "tpe"},
     "trial_schedulers": {"asha", "asha-promote", "median", "none"},
     "engines": {"inline", "ray", "syne-tune"},

@@ -1,7 +1,8 @@
 """Public name -> "module:attribute". Adding a part is one file and one line here (or an entry point).
 
 Nothing is imported until it is asked for. Other packages add theirs with entry points in the groups
-``tune_lr.schedules``, ``tune_lr.searchers``, ``tune_lr.trial_schedulers`` and ``tune_lr.engines``.
+``tune_lr.schedules``, ``tune_lr.optimizers``, ``tune_lr.searchers``, ``tune_lr.trial_schedulers`` and
+``tune_lr.engines``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ PARTS: dict[str, dict[str, str]] = {
         "polynomial": "tune_lr.schedules.baselines:Polynomial",
         "step": "tune_lr.schedules.baselines:StepDecay",
         "warmup-stable-decay": "tune_lr.schedules.phases:WarmupStableDecay",
+    },
+    "optimizers": {
+        "sgd": "tune_lr.trials.optimizers.plain:sgd",
+        "adam": "tune_lr.trials.optimizers.plain:adam",
+        "adamw": "tune_lr.trials.optimizers.plain:adamw",
+        "prodigy": "tune_lr.trials.optimizers.prodigy:prodigy",
+        "dadapt-adam": "tune_lr.trials.optimizers.dadaptation:dadapt_adam",
+        "dadapt-sgd": "tune_lr.trials.optimizers.dadaptation:dadapt_sgd",
+        "schedule-free-sgd": "tune_lr.trials.optimizers.schedule_free:schedule_free_sgd",
+        "schedule-free-adamw": "tune_lr.trials.optimizers.schedule_free:schedule_free_adamw",
     },
     "searchers": {
         "random": "tune_lr.searchers.random:RandomSearcher",
@@ -81,7 +92,7 @@ EXTRAS = {
 
 
 def names(kind: str) -> list[str]:
-    """Every registered name of one kind (``schedules searchers trial_schedulers engines``), sorted."""
+    """Every registered name of one kind (``schedules optimizers searchers ...``), sorted."""
     return sorted({*PARTS[kind], *(e.name for e in entry_points(group=f"tune_lr.{kind}"))})
 
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
-from tune_lr.errors import BadInput, UnknownName
+from tune_lr.errors import BadInput
 from tune_lr.schedules import Schedule, build_schedule, step_every
+from tune_lr.trials.optimizers import build_optimizer, effective_lr, set_mode
 from tune_lr.trials.randomness import seed_everything
 from tune_lr.trials.trial import Trial
 
@@ -34,14 +35,15 @@ def fit(
     """Train ``model`` as ``config`` says, from the newest checkpoint on, until the trial is to end.
 
     After every epoch a checkpoint is saved and one report made: what ``validate`` found, ``train_loss``
-    (mean over the epoch's batches) and ``lr`` (of the first parameter group, after the epoch). A training
-    loss that is not finite ends the training with a report in which it, ``val_loss`` and the job's metric
-    are NaN.
+    (mean over the epoch's batches), ``lr`` (of the first parameter group, after the epoch) and, where the
+    optimizer makes a rate of its own of it (Prodigy, D-Adaptation, schedule-free), ``effective_lr``. A
+    training loss that is not finite ends the training with a report in which it, ``val_loss`` and the job's
+    metric are NaN.
 
     These keys of ``config`` are read, besides the schedule's knobs:
 
-    * ``optimizer``: ``sgd`` (default), ``adam`` or ``adamw``, with ``lr``, ``weight_decay``, ``momentum``
-      (SGD; 0.9 if missing), ``beta1`` and ``beta2`` (Adam);
+    * ``optimizer``: a registered name, ``sgd`` if missing, and its knobs (``lr``, ``weight_decay``,
+      ``momentum``, ``beta1``, ``beta2``, ...); one with modes (schedule-free) is switched as it should be;
     * ``schedule``: a registered name, ``greedy`` if missing;
     * ``step_every``: ``batch`` (default: the schedule sees every training loss) or ``epoch`` (it sees
       ``val_loss``, or the training loss where ``validate`` gives none);
@@ -76,13 +78,13 @@ def fit(
             train_loss = training.epoch(train)
             if not math.isfinite(train_loss):
                 lost = dict.fromkeys(("val_loss", trial.metric or "val_loss"), math.nan)
-                trial.report(**{**lost, "train_loss": train_loss, "lr": training.lr})
+                trial.report(**{**lost, "train_loss": train_loss, **training.lrs()})
                 return
             found = training.validate(validate)
             if training.step_every == "epoch":
                 training.schedule.step(found.get("val_loss", train_loss))
             trial.save()
-            trial.report(**{"train_loss": train_loss, "lr": training.lr, **found})
+            trial.report(**{"train_loss": train_loss, **training.lrs(), **found})
 
 
 @dataclass
@@ -98,9 +100,11 @@ class _Training:
     step_every: Literal["batch", "epoch"]
     clip_norm: float
 
-    @property
-    def lr(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
+    def lrs(self) -> dict[str, float]:
+        """The LR of the first parameter group, and the one in effect where that is another."""
+        effective = effective_lr(self.optimizer)
+        lr = {"lr": float(self.optimizer.param_groups[0]["lr"])}
+        return lr if effective is None else {**lr, "effective_lr": effective}
 
     def states(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -110,6 +114,7 @@ class _Training:
     def epoch(self, train: Iterable[Any]) -> float:
         """Train on every batch once; the mean loss, or the first that is not finite, at once."""
         self.model.train()
+        set_mode(self.optimizer, training=True)
         total, count = 0.0, 0
         for batch in train:
             value = self.batch(*_pair(batch, self.device))
@@ -140,6 +145,7 @@ class _Training:
     def validate(self, how: Validate | Iterable[Any]) -> dict[str, Any]:
         """What the validation comes to, by name."""
         self.model.eval()
+        set_mode(self.optimizer, training=False)  # and so it is saved
         if callable(how):
             return dict(how(self.model))
         total, samples = 0.0, 0
@@ -162,7 +168,7 @@ def _assemble(
     optimizer: Optimizer | None,
     batches: int,
 ) -> _Training:
-    optimizer = optimizer or _build_optimizer(config, model)
+    optimizer = optimizer or build_optimizer(config, model.parameters())
     schedule = build_schedule(config, optimizer, total_epochs=trial.max_epochs, steps_per_epoch=batches)
     if schedule.needs == "closure":
         raise BadInput(
@@ -172,24 +178,6 @@ def _assemble(
     scaler = torch.amp.GradScaler(trial.device.type, enabled=mixed)
     clip_norm = float(config.get("clip_norm") or 0.0)
     return _Training(model, optimizer, schedule, scaler, loss, trial.device, step_every(config), clip_norm)
-
-
-def _build_optimizer(config: Mapping[str, Any], model: nn.Module) -> Optimizer:
-    """The optimizer that the config names."""
-    name, parameters = config.get("optimizer", "sgd"), model.parameters()
-    if "lr" not in config:
-        raise BadInput("config", sorted(config), "a key lr, the initial learning rate")
-    settings: dict[str, Any] = {"lr": config["lr"]}
-    if config.get("weight_decay") is not None:
-        settings["weight_decay"] = config["weight_decay"]
-    if name == "sgd":
-        return SGD(parameters, momentum=config.get("momentum", 0.9), **settings)
-    betas = (config.get("beta1", 0.9), config.get("beta2", 0.999))
-    if name == "adam":
-        return Adam(parameters, betas=betas, **settings)
-    if name == "adamw":
-        return AdamW(parameters, betas=betas, **settings)
-    raise UnknownName("optimizer", str(name), ("sgd", "adam", "adamw"))
 
 
 def _count(train: Iterable[Any]) -> int:
