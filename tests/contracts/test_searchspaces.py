@@ -8,16 +8,21 @@ import json
 import pytest
 import yaml
 
-from tune_lr.space import FloatKnob, SearchSpace
+from tune_lr import registry
+from tune_lr.space import FloatKnob, Knob, SearchSpace
 from tune_lr.spacefile import dump_space, load_space, parse_space, shipped_folder, space_names
 
 NAMES = space_names()
 every = pytest.mark.parametrize("name", NAMES)
 GREEDY = ["greedy_lr", "sgd_small_net", "adamw_finetune"]
+SCHEDULES = registry.names("schedules")
+#: The space of one schedule, where it has another name.
+OWN = {"greedy": "greedy_lr"}
 
 
 def test_the_spaces_that_others_rely_on_are_there() -> None:
     assert {*GREEDY, "constant", "linear", "cosine", "step", "exponential", "plateau"} <= set(NAMES)
+    assert {"cosine_restarts", "polynomial", "one_cycle", "warmup_stable_decay", "any_schedule"} <= set(NAMES)
 
 
 @every
@@ -69,6 +74,39 @@ def test_its_schedule_takes_every_point(name: str) -> None:
             optimizer.step()
             schedule.step(1.0 / (step + 1))
         assert all(0 <= rate < float("inf") for rate in schedule.get_last_lr())
+
+
+def test_any_schedule_has_every_schedule() -> None:
+    families = load_space("any_schedule").knobs["schedule"].every()
+    assert families is not None
+    assert sorted(map(str, families)) == SCHEDULES
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_any_schedule_has_the_knobs_of_each_schedule(schedule: str) -> None:
+    """The same as its own space, with ranges that have points in common, and no knob of another schedule."""
+    together, alone = load_space("any_schedule"), load_space(OWN.get(schedule, schedule.replace("-", "_")))
+    chosen = {**together.default(), "schedule": schedule, "smooth": True}
+    there, here = together.active(chosen), alone.active({**alone.default(), "smooth": True})
+    # Stepping by batch is what a configuration without the key means.
+    assert set(there) == set(here) - {name for name in here if alone.knobs[name].every() == ("batch",)}
+    for name in set(there) - {"schedule"}:
+        assert in_common(together.knobs[name], alone.knobs[name]), name
+
+
+def in_common(one: Knob, other: Knob) -> bool:
+    """Whether some value is of both."""
+    ranges = one.extent(), other.extent()
+    if ranges[0] and ranges[1]:
+        return max(ranges[0][0], ranges[1][0]) <= min(ranges[0][1], ranges[1][1])
+    return bool(set(one.every() or ()) & set(other.every() or ()))
+
+
+def test_any_schedule_steps_each_as_its_own_space_does() -> None:
+    space = load_space("any_schedule")
+    for values in space.sample(100, 0):
+        config = space.config(values)
+        assert (config.get("step_every") == "epoch") == (config["schedule"] == "plateau")
 
 
 @pytest.mark.parametrize("name", GREEDY)
