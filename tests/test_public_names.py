@@ -27,7 +27,7 @@ PUBLIC = {
 }
 REGISTERED = {
     "schedules": {"greedy", "constant", "linear", "cosine", "step", "exponential", "plateau"}
-    | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay"},
+    | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay", "hypergradient"},
     "optimizers": {
         "sgd",
         "adam",

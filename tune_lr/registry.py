@@ -20,6 +20,7 @@ PARTS: dict[str, dict[str, str]] = {
         "cosine-restarts": "tune_lr.schedules.phases:CosineRestarts",
         "exponential": "tune_lr.schedules.baselines:Exponential",
         "greedy": "tune_lr.schedules.greedy:GreedyLR",
+        "hypergradient": "tune_lr.schedules.hypergradient:Hypergradient",
         "linear": "tune_lr.schedules.baselines:Linear",
         "one-cycle": "tune_lr.schedules.phases:OneCycle",
         "plateau": "tune_lr.schedules.baselines:Plateau",

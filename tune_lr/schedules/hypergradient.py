@@ -1,0 +1,272 @@
+"""Hypergradient descent: gradient descent on the learning rate itself, along with the parameters.
+
+Baydin, Cornish, Martínez Rubio, Schmidt and Wood, "Online Learning Rate Adaptation with Hypergradient
+Descent", ICLR 2018, arXiv 1703.04782.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tune_lr.errors import BadInput, Missing
+from tune_lr.schedules.base import (
+    Needs,
+    group_lrs,
+    present,
+    read_choice,
+    read_per_group,
+    read_range,
+    write_lr,
+)
+from tune_lr.schedules.lr_bounds import bounds_of, live_bounds, within
+from tune_lr.schedules.updates import (
+    Directions,
+    fitting,
+    listed,
+    moving,
+    plain,
+    refill,
+    require_scaled_updates,
+)
+
+#: The default of ``hyper_lr`` with the multiplicative rule.
+MULTIPLICATIVE_STEP = 0.02
+
+
+class Hypergradient:
+    """Moves the LR against the derivative of the loss with respect to it.
+
+    An update is ``new = old - lr * direction``, so the loss of the next batch changes with the LR by
+    ``-(gradient · direction)``: the gradient now, the direction of the update before. Where they agree the
+    step was too short and the LR rises, where they point apart it falls. Two rules:
+
+    * ``additive`` (the paper's SGD-HD and Adam-HD): ``lr += hyper_lr * (gradient · direction)``.
+      ``hyper_lr`` has the unit of an LR squared over a loss, so its size depends on the task.
+    * ``multiplicative`` (the paper's variant without units):
+      ``lr *= 1 + hyper_lr * cos(gradient, direction)``. ``hyper_lr`` is the largest relative change.
+
+    The direction is measured (see ``Directions``): the bias-corrected one with Adam, the velocity with
+    momentum, weight decay included. With ``per``:
+
+    * ``all``: one LR. Parameter groups keep the ratios of the LRs that they began with; the rule moves the
+      largest of them, the others in proportion.
+    * ``group``: one LR for each parameter group.
+    * ``parameter``: one LR for each number in the parameters (with the multiplicative rule the cosine is 1
+      or -1 there). After ``optimizer.step`` a hook of ``Optimizer.register_step_post_hook`` rewrites the
+      update of each number to its own LR, which is exact for any optimizer whose update is proportional to
+      its LR. The LR that the optimizer and ``get_last_lr`` have is the mean over the group's numbers.
+
+    Memory: one tensor of the size of the parameters (the direction), and with ``parameter`` another (the LRs,
+    of 32 bits or more). Cost: a few passes over the parameters, and one read from the device for each group.
+
+    Call ``step`` between ``backward`` and ``optimizer.step``; the schedule owns the LRs from then on.
+    Gradients count as they stand: unscale them before, and clip them before if they are clipped. Where the
+    derivative is not finite the LR stays.
+
+    Args:
+        optimizer: whose LRs are moved.
+        hyper_lr: the LR of the LR: 0 or more, below 1 with the multiplicative rule. Default 0.02 there; to be
+            given with the additive one.
+        per: ``all``, ``group`` or ``parameter``: what has an LR of its own.
+        rule: ``multiplicative`` or ``additive``.
+        min_lr: lower bound of the LR, above 0; one number, or one for each parameter group. Default: a
+            thousandth of the group's LR.
+        max_lr: upper bound of the LR, likewise. Default: ten times the group's LR.
+
+    Raises:
+        BadInput: a setting cannot be used, or the optimizer's update is not proportional to its LR.
+    """
+
+    needs: ClassVar[Needs] = "gradient"
+    knobs: ClassVar[tuple[str, ...]] = (
+        "hyper_lr", "per", "rule", "min_lr", "max_lr", "min_lr_ratio", "max_lr_ratio",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        hyper_lr: float | None = None,
+        per: str = "all",
+        rule: str = "multiplicative",
+        min_lr: float | Sequence[float] | None = None,
+        max_lr: float | Sequence[float] | None = None,
+    ) -> None:
+        require_scaled_updates("hypergradient", optimizer)
+        self.optimizer = optimizer
+        self.per = read_choice("per", per, ("all", "group", "parameter"))
+        self.rule = read_choice("rule", rule, ("multiplicative", "additive"))
+        self.hyper_lr = _hyper_lr(self.rule, hyper_lr)
+        self._init_lrs = group_lrs(optimizer)
+        self._last_lr = list(self._init_lrs)
+        self.min_lrs, self.max_lrs = live_bounds(optimizer, min_lr, max_lr)
+        self._rates: dict[Tensor, Tensor] = {}
+        self._directions = Directions(optimizer, self._rates)
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> Hypergradient:
+        """The schedule that a config describes; of keys that are no knob of it only ``lr`` matters.
+
+        Bounds are read as GreedyLR's are, by ``bounds_of``.
+
+        Raises:
+            BadInput: a setting cannot be used.
+        """
+        settings = {**present(config, ("hyper_lr", "per", "rule")), **bounds_of(config, optimizer)}
+        return cls(optimizer, **settings)
+
+    @torch.no_grad()
+    def step(self, loss: Any = None, /) -> None:
+        """Move the LRs by the gradients that the parameters have now; the loss is not looked at."""
+        self._follow_groups()
+        if self.per == "parameter":
+            self._last_lr = self._move_numbers()
+        else:
+            sums = self._sums()
+            self._last_lr = self._move_groups(sums) if self.per == "group" else self._move_all(sums)
+        for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            write_lr(group, lr)
+        self._directions.remember()
+
+    def get_last_lr(self) -> list[float]:
+        """The LR of every parameter group after the last step; with ``per`` parameter the mean in it."""
+        return list(self._last_lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings, LRs and the directions of the last update, as copies."""
+        return {
+            **{name: getattr(self, name) for name in _SETTINGS},
+            **{name: list(getattr(self, name)) for name in _LISTS},
+            "rates": listed(self.optimizer, self._rates),
+            "directions": self._directions.state(),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Go on from a state, LRs included.
+
+        Raises:
+            BadInput: it is of another ``per``, other parameters or other groups; nothing changed.
+        """
+        if state_dict["per"] != self.per:
+            raise BadInput("per", self.per, f"{state_dict['per']}, which the state to go on from has")
+        count = len(self.optimizer.param_groups)
+        lists = {name: read_per_group(f"the state's {name}", state_dict[name], count) for name in _LISTS}
+        rates = fitting("rates", self.optimizer, state_dict["rates"], as_real=True)
+        directions = fitting("directions", self.optimizer, state_dict["directions"])
+        self.rule = read_choice("rule", state_dict["rule"], ("multiplicative", "additive"))
+        self.hyper_lr = _hyper_lr(self.rule, state_dict["hyper_lr"])
+        self.__dict__.update(lists)
+        refill(self.optimizer, self._rates, rates)
+        self._directions.load(directions)
+        for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            write_lr(group, lr)
+
+    def _sums(self) -> list[list[float]]:
+        """For each parameter group: gradient · direction, and the squared lengths of the two."""
+        sums: list[Tensor | None] = [None] * len(self.optimizer.param_groups)
+        for i, parameter in moving(self.optimizer):
+            kept = self._directions.get(parameter)
+            if kept is None:
+                continue
+            gradient, direction = plain(_gradient(parameter)), plain(kept)
+            parts = torch.stack(
+                [(gradient * direction).sum(), gradient.square().sum(), direction.square().sum()]
+            )
+            before = sums[i]
+            sums[i] = parts if before is None else before + parts.to(before.device, before.dtype)
+        return [[0.0, 0.0, 0.0] if found is None else found.tolist() for found in sums]
+
+    def _move_groups(self, sums: list[list[float]]) -> list[float]:
+        moved = [self._moved(lr, *found) for lr, found in zip(self._last_lr, sums, strict=True)]
+        return within(moved, self.min_lrs, self.max_lrs)
+
+    def _move_all(self, sums: list[list[float]]) -> list[float]:
+        """One factor for all LRs, from the derivative with respect to the largest."""
+        lead = self._lead()
+        top = self._init_lrs[lead]
+        shares = [lr / top for lr in self._init_lrs]
+        inner = sum(share * found[0] for share, found in zip(shares, sums, strict=True))
+        lengths = (
+            sum(found[1] for found in sums),
+            sum(share**2 * found[2] for share, found in zip(shares, sums, strict=True)),
+        )
+        bounds = [b for b in zip(self._init_lrs, self.min_lrs, self.max_lrs, strict=True) if b[0] > 0]
+        factor = self._moved(self._last_lr[lead], inner, *lengths) / top
+        factor = max(factor, max(low / lr for lr, low, _ in bounds))
+        factor = min(factor, min(high / lr for lr, _, high in bounds))
+        return within([lr * factor for lr in self._init_lrs], self.min_lrs, self.max_lrs)
+
+    def _moved(self, lr: float, inner: float, gradient: float, direction: float) -> float:
+        """One LR by the rule, from the inner product and the squared lengths; the same where that fails."""
+        if self.rule == "additive":
+            new = lr + self.hyper_lr * inner
+        else:
+            size = math.sqrt(gradient) * math.sqrt(direction)
+            new = lr * (1.0 + self.hyper_lr * (inner / size)) if size > 0 else lr
+        return new if math.isfinite(new) else lr
+
+    def _move_numbers(self) -> list[float]:
+        """The rule for every number of every parameter; the mean LR of each group."""
+        sums: list[Tensor | None] = [None] * len(self._last_lr)
+        counts = [0] * len(self._last_lr)
+        for i, parameter in moving(self.optimizer):
+            gradient, kept = plain(_gradient(parameter)), self._directions.get(parameter)
+            rates = self._rates.setdefault(parameter, torch.full_like(gradient, self._last_lr[i]))
+            if kept is not None:
+                direction = plain(kept)
+                if self.rule == "additive":
+                    new = rates + self.hyper_lr * gradient * direction
+                else:
+                    new = rates * (1.0 + self.hyper_lr * gradient.sign() * direction.sign())
+                new = torch.where(new.isfinite(), new, rates)
+                rates.copy_(new.clamp_(self.min_lrs[i], self.max_lrs[i]))
+            before, part = sums[i], rates.sum()
+            sums[i] = part if before is None else before + part.to(before.device)
+            counts[i] += rates.numel()
+        means = [
+            lr if total is None or count == 0 else float(total) / count
+            for lr, total, count in zip(self._last_lr, sums, counts, strict=True)
+        ]
+        return within(means, self.min_lrs, self.max_lrs)
+
+    def _follow_groups(self) -> None:
+        """Take in parameter groups that were added, with bounds in the same proportion as the first one's."""
+        grown = self._last_lr[self._lead()] / self._init_lrs[self._lead()] if self.per == "all" else 1.0
+        for group in self.optimizer.param_groups[len(self._last_lr) :]:
+            lr = float(group["lr"])
+            first = self._init_lrs[0] or 1.0
+            self._last_lr.append(lr)
+            self._init_lrs.append(lr / grown)
+            self.min_lrs.append(lr / grown * (self.min_lrs[0] / first))
+            self.max_lrs.append(lr / grown * (self.max_lrs[0] / first))
+
+    def _lead(self) -> int:
+        """Which parameter group began with the largest LR."""
+        return max(range(len(self._init_lrs)), key=self._init_lrs.__getitem__)
+
+
+_SETTINGS = ("hyper_lr", "per", "rule")
+_LISTS = ("_last_lr", "_init_lrs", "min_lrs", "max_lrs")
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """The gradient of a parameter that is known to have one."""
+    return parameter if parameter.grad is None else parameter.grad
+
+
+def _hyper_lr(rule: str, value: Any) -> float:
+    if rule == "multiplicative":
+        step = read_range("hyper_lr", MULTIPLICATIVE_STEP if value is None else value, 0, 1)
+        if step == 1.0:
+            raise BadInput("hyper_lr", value, "a number below 1 (one step could bring the LR down to 0)")
+        return step
+    if value is None:
+        raise Missing("hyper_lr", "a number for rule 'additive', whose unit is that of LR squared over loss")
+    return read_range("hyper_lr", value, 0)

@@ -1,0 +1,168 @@
+"""What an optimizer does to the parameters: whether it follows the LR, and the last update's direction."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import LBFGS, Optimizer, Rprop
+
+from tune_lr.errors import BadInput
+
+
+def require_scaled_updates(schedule: str, optimizer: Optimizer) -> None:
+    """Refuse an optimizer whose update is not its LR times a direction that does not depend on the LR.
+
+    Raises:
+        BadInput: it is one of PyTorch's that are not, or one with train and eval modes (schedule-free).
+    """
+    modes = callable(getattr(optimizer, "train", None)) and callable(getattr(optimizer, "eval", None))
+    if isinstance(optimizer, (LBFGS, Rprop)) or modes:
+        expected = (
+            f"one whose update is the LR times a direction, such as SGD, Adam or AdamW: "
+            f"schedule '{schedule}' moves the LR by that direction"
+        )
+        raise BadInput("optimizer", type(optimizer).__name__, expected)
+
+
+def moving(optimizer: Optimizer) -> Iterator[tuple[int, Tensor]]:
+    """Every parameter that has a gradient, with the number of its parameter group."""
+    for i, group in enumerate(optimizer.param_groups):
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                yield i, parameter
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """A tensor as dense real numbers of 32 bits or more: what sums are made of."""
+    tensor = tensor.detach()
+    if tensor.is_sparse:
+        tensor = tensor.to_dense()
+    tensor = real(tensor)
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def real(tensor: Tensor) -> Tensor:
+    """A complex tensor as a view with a last axis of real and imaginary parts; another as it is."""
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+
+
+class Directions:
+    """The direction of the optimizer's last update, for every parameter that had a gradient.
+
+    With an update ``new = old - lr * direction``, the direction is minus the derivative of the new parameter
+    with respect to the LR. It is measured, ``(old - new) / lr``, within ``optimizer.step``: so it holds for
+    any optimizer whose update is proportional to its LR, momentum, coupled and decoupled weight decay
+    included, and is blind to whatever else moves the parameters. It needs one tensor of the size of each
+    parameter.
+
+    The measuring is done by a hook of ``Optimizer.register_step_post_hook``; ``optimizer.step`` is not
+    wrapped. The hook is idle unless ``remember`` was called since the last step, and does not keep this
+    object alive.
+
+    Args:
+        optimizer: whose updates are measured.
+        rates: parameter -> one LR for each of its (real) numbers. The update of a parameter that is found
+            here is rewritten to ``new = old - rates * direction``. Its owner may add to it.
+    """
+
+    def __init__(self, optimizer: Optimizer, rates: dict[Tensor, Tensor]) -> None:
+        self.optimizer, self.rates = optimizer, rates
+        self._kept: dict[Tensor, Tensor] = {}
+        self._waiting = False  # if so, ``_kept`` holds the parameters before a step; else directions
+        self._listen()
+
+    def _listen(self) -> None:
+        itself = weakref.ref(self)
+
+        def after_step(optimizer: Optimizer, *_: Any) -> None:
+            directions = itself()
+            if directions is not None:
+                directions._measure()
+
+        self.optimizer.register_step_post_hook(after_step)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy listens to the copy of the optimizer: copies of optimizers come without hooks."""
+        self.__dict__.update(state)
+        self._listen()
+
+    def get(self, parameter: Tensor) -> Tensor | None:
+        """The direction in which a parameter last went, None if it did not take part in the last update."""
+        return None if self._waiting else self._kept.get(parameter)
+
+    def remember(self) -> None:
+        """Call it right before ``optimizer.step``: the next update is the one to measure."""
+        before: dict[Tensor, Tensor] = {}
+        for _, parameter in moving(self.optimizer):
+            kept = self._kept.get(parameter)
+            if kept is None or kept.dtype != parameter.dtype or kept.device != parameter.device:
+                kept = torch.empty_like(parameter, requires_grad=False)
+            before[parameter] = kept.copy_(parameter.detach())
+        self._kept, self._waiting = before, True
+
+    @torch.no_grad()
+    def _measure(self) -> None:
+        if not self._waiting:
+            return
+        self._waiting = False
+        for group in self.optimizer.param_groups:
+            lr = float(group["lr"])
+            for parameter in group["params"]:
+                kept = self._kept.get(parameter)
+                if kept is None:
+                    continue
+                if lr == 0.0:
+                    kept.zero_()
+                    continue
+                fall = kept.sub_(parameter)
+                rates = self.rates.get(parameter)
+                if rates is not None:  # by the difference, so that a rate equal to the LR changes nothing
+                    now, down = real(parameter), real(fall)
+                    now.add_((down * (1.0 - rates / lr)).to(now.dtype))
+                fall.div_(lr)
+
+    def state(self) -> list[Tensor | None]:
+        """A copy of the directions, in the order of the optimizer's parameters."""
+        return listed(self.optimizer, {} if self._waiting else self._kept)
+
+    def load(self, state: list[Tensor | None]) -> None:
+        """Take over what ``state`` returned, once ``fitting`` has seen it."""
+        refill(self.optimizer, self._kept, state)
+        self._waiting = False
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def listed(optimizer: Optimizer, tensors: dict[Tensor, Tensor]) -> list[Tensor | None]:
+    """Copies of what is kept for parameters, in the order of the optimizer's parameters."""
+    found = (tensors.get(parameter) for parameter in _parameters(optimizer))
+    return [None if tensor is None else tensor.clone() for tensor in found]
+
+
+def refill(optimizer: Optimizer, tensors: dict[Tensor, Tensor], state: list[Tensor | None]) -> None:
+    """Replace what is kept for parameters by what ``listed`` returned, once ``fitting`` has seen it."""
+    tensors.clear()
+    for parameter, tensor in zip(_parameters(optimizer), state, strict=True):
+        if tensor is not None:
+            tensors[parameter] = tensor.to(parameter.device, copy=True)
+
+
+def fitting(field: str, optimizer: Optimizer, state: Any, *, as_real: bool = False) -> list[Tensor | None]:
+    """A list from a state, once it is seen to hold a tensor or None for every parameter.
+
+    Raises:
+        BadInput: its length or a tensor's shape is another.
+    """
+    shapes = [tuple((real(p) if as_real else p).shape) for p in _parameters(optimizer)]
+    found = [None if tensor is None else tuple(tensor.shape) for tensor in state]
+    if len(found) != len(shapes) or any(
+        had not in (None, has) for had, has in zip(found, shapes, strict=True)
+    ):
+        raise BadInput(f"the state's {field}", found, f"tensors of the parameters' shapes, {shapes}")
+    return list(state)
