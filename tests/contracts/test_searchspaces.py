@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tune_lr import registry
-from tune_lr.space import FloatKnob, Knob, SearchSpace
+from tune_lr.space import CategoricalKnob, ConstantKnob, FloatKnob, Knob, SearchSpace
 from tune_lr.spacefile import dump_space, load_space, parse_space, shipped_folder, space_names
 
 NAMES = space_names()
@@ -23,6 +23,7 @@ OWN = {"greedy": "greedy_lr"}
 def test_the_spaces_that_others_rely_on_are_there() -> None:
     assert {*GREEDY, "constant", "linear", "cosine", "step", "exponential", "plateau"} <= set(NAMES)
     assert {"cosine_restarts", "polynomial", "one_cycle", "warmup_stable_decay", "any_schedule"} <= set(NAMES)
+    assert {"prodigy", "dadaptation", "schedule_free"} <= set(NAMES)
 
 
 @every
@@ -54,10 +55,30 @@ def test_every_point_makes_a_configuration(name: str) -> None:
 
 @every
 def test_the_rate_has_a_logarithmic_range_and_a_default(name: str) -> None:
-    lr = load_space(name).knobs["lr"]
+    """But where every optimizer of the space estimates its own step size: ``lr`` multiplies it, by 1."""
+    space = load_space(name)
+    lr, optimizers = space.knobs["lr"], space.knobs.get("optimizer")
+    if isinstance(lr, ConstantKnob):
+        assert lr.value == 1.0
+        assert isinstance(optimizers, (CategoricalKnob, ConstantKnob))
+        chosen = optimizers.values if isinstance(optimizers, CategoricalKnob) else (optimizers.value,)
+        assert set(chosen) <= {"prodigy", "dadapt-adam", "dadapt-sgd"}
+        return
     assert isinstance(lr, FloatKnob)
     assert lr.log
     assert lr.default is not None
+
+
+@every
+def test_its_optimizer_takes_every_point(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    from tune_lr.trials.optimizers import build_optimizer
+
+    space = load_space(name)
+    for values in [space.default(), *space.sample(25, 1)]:
+        config = space.config(values)
+        optimizer = build_optimizer(config, [torch.nn.Parameter(torch.zeros(1))])
+        assert optimizer.param_groups[0]["lr"] == config["lr"]
 
 
 @every
