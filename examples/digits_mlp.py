@@ -38,6 +38,7 @@ def train(config, trial):
     batches = -(-len(x) // BATCH)
     schedule = tune_lr.build_schedule(config, optimizer, trial.max_epochs, steps_per_epoch=batches)
     trial.resume(model=model, optimizer=optimizer, schedule=schedule)  # the newest checkpoint, if any
+    by_epoch = config.get("step_every") == "epoch"  # which plateau asks for
 
     for _ in trial.epochs():  # begins where the checkpoint left off, ends when the trial is to stop
         for rows in torch.randperm(len(x)).split(BATCH):
@@ -45,12 +46,15 @@ def train(config, trial):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            schedule.step(loss.item())  # the schedule sees every batch
+            if not by_epoch:
+                schedule.step(loss.item())  # the schedule sees every batch
 
         with torch.no_grad():
             scores = model(x_val)
             val_loss = nn.functional.cross_entropy(scores, y_val)
             val_accuracy = (scores.argmax(dim=1) == y_val).float().mean()
+        if by_epoch:
+            schedule.step(val_loss.item())
         trial.save()  # what resume() was given
         trial.report(val_loss=val_loss, val_accuracy=val_accuracy, lr=optimizer.param_groups[0]["lr"])
 
