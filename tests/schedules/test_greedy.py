@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from tune_lr.errors import BadInput
 from tune_lr.schedules import GreedyLR
-from tune_lr.schedules.greedy_rule import Memory, Rule, advance, start
 
 
 def optimizer(*lrs: Any, kind: Any = torch.optim.SGD) -> torch.optim.Optimizer:
@@ -54,14 +53,6 @@ def test_smoothing_judges_the_mean() -> None:
     assert trace(rough, [4.0, 5.0, 2.0])[-1] == [0.2]
     #            means:  4.0  4.5  3.5
     assert trace(smooth, [4.0, 5.0, 2.0]) == [[0.2], [0.1], [0.2]]
-
-
-def test_the_rule_is_a_pure_function() -> None:
-    rule = Rule("min", 0.5, 0, 0.0, "abs", 0, 3, 0.0, 5, (0.1,), (1.0,), (0.4,))
-    memory, lrs = start(rule), (0.4,)
-    first, again = advance(rule, memory, lrs, 2.0), advance(rule, memory, lrs, 2.0)
-    assert first == again == (Memory(2.0, 0, 0, 0, 3, 5), [0.8], "raise")
-    assert (memory, lrs) == (start(rule), (0.4,))
 
 
 @given(

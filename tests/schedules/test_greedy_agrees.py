@@ -1,4 +1,8 @@
-"""GreedyLR against the published implementation: same traces, same states, each goes on from the other's."""
+"""GreedyLR against the published implementation: same traces, same states, each goes on from the other's.
+
+They agree wherever the published one does what it says; test_greedy_defects.py has the rest. So a relative
+threshold is drawn only with positive metrics, and ``eps`` below the smallest whole step of the LR.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,9 @@ from tune_lr.schedules import GreedyLR
 
 Published: Any = pytest.importorskip("transformers.optimization").GreedyLR
 
-SEEDS_A_BATCH, BATCHES, STEPS = 400, 10, 120
+#: What a state of ours has besides.
+OURS = {"after_change", "history"}
+SEEDS_A_BATCH, BATCHES, STEPS = 500, 10, 120
 
 
 def optimizer(lrs: list[float]) -> torch.optim.Optimizer:
@@ -33,9 +39,11 @@ def draw_settings(rng: random.Random) -> tuple[list[float], dict[str, Any]]:
     high: Any = [lr * rng.choice([1, 1.1, 2, 10, 1e3]) for lr in lrs]
     if rng.random() < 0.4:
         low, high = min(low), max(high)
+    factor = rng.choice([0.95, 0.5, 0.1, 0.99, rng.uniform(0.01, 0.99)])
+    smallest = (min(low) if isinstance(low, list) else low) * (1 - factor)
     return lrs, {
         "mode": rng.choice(["min", "max"]),
-        "factor": rng.choice([0.95, 0.5, 0.1, 0.99, rng.uniform(0.01, 0.99)]),
+        "factor": factor,
         "patience": rng.choice([0, 0, 1, 2, 3, 5, 10]),
         "threshold": rng.choice([0, 1e-6, 1e-6, 1e-3, 0.1]),
         "threshold_mode": rng.choice(["rel", "abs"]),
@@ -43,15 +51,20 @@ def draw_settings(rng: random.Random) -> tuple[list[float], dict[str, Any]]:
         "warmup": rng.choice([0, 0, 1, 3]),
         "min_lr": low,
         "max_lr": high,
-        "eps": rng.choice([0, 1e-8, 1e-8, 1e-4]),
+        "eps": rng.choice([0, *(eps for eps in (1e-8, 1e-8, 1e-4, 0.9 * smallest) if eps < smallest)]),
         "smooth": rng.random() < 0.5,
         "window_size": rng.choice([1, 2, 3, 5, 10, 50]),
         "reset_start": rng.choice([0, 1, 2, 3, 5, 20, 500]),
     }
 
 
-def draw_losses(rng: random.Random, count: int) -> list[float]:
+def draw_losses(rng: random.Random, count: int, positive: bool) -> list[float]:
     """Noise, curves, plateaus, few distinct values (so that there are ties), changes of sign and size."""
+    losses = _draw_losses(rng, count)
+    return [abs(loss) + 0.01 for loss in losses] if positive else losses
+
+
+def _draw_losses(rng: random.Random, count: int) -> list[float]:
     digits, level = rng.choice([0, 1, 2, 3]), rng.random()
     curve = [2.3 * math.exp(-4 * i / count) + rng.gauss(0, 0.05) for i in range(count)]
     return rng.choice(
@@ -82,11 +95,12 @@ def test_thousands_of_random_settings_give_the_published_trace_and_state(batch: 
     for seed in range(batch * SEEDS_A_BATCH, (batch + 1) * SEEDS_A_BATCH):
         rng = random.Random(seed)
         lrs, settings = draw_settings(rng)
-        losses = draw_losses(rng, STEPS)
+        losses = draw_losses(rng, STEPS, positive=settings["threshold_mode"] == "rel")
         ours, published = GreedyLR(optimizer(lrs), **settings), Published(optimizer(lrs), **settings)
         got = trace(ours, losses)
         assert got == trace(published, losses), (seed, settings)
-        assert ours.state_dict() == published.state_dict(), (seed, settings)
+        state = ours.state_dict()
+        assert {name: state[name] for name in state.keys() - OURS} == published.state_dict(), (seed, settings)
         resets += any(now == lrs != before for before, now in itertools.pairwise(got))
     assert resets > 5, "the draws no longer reach resets"
 
@@ -95,7 +109,7 @@ def test_thousands_of_random_settings_give_the_published_trace_and_state(batch: 
 def test_each_goes_on_from_the_others_state_in_mid_run(seed: int) -> None:
     rng = random.Random(10_000 + seed)
     lrs, settings = draw_settings(rng)
-    losses = draw_losses(rng, 200)
+    losses = draw_losses(rng, 200, positive=settings["threshold_mode"] == "rel")
     cut = rng.randrange(1, 199)
     whole = trace(Published(optimizer(lrs), **settings), losses)
     ours, published = GreedyLR(optimizer(lrs), **settings), Published(optimizer(lrs), **settings)
@@ -146,6 +160,8 @@ def test_any_finite_sequence_gives_the_published_trace(
         "min_lr": [0.01, 0.3],
         "max_lr": [0.2, 0.5],
     }
+    if threshold_mode == "rel":
+        losses = [abs(loss) + 0.01 for loss in losses]
     lrs = [0.1, 0.4]
     ours, published = GreedyLR(optimizer(lrs), **settings), Published(optimizer(lrs), **settings)
     assert trace(ours, losses) == trace(published, losses)
@@ -157,7 +173,7 @@ def test_the_signature_and_the_defaults_are_the_published_ones() -> None:
     assert [(p.name, p.default) for p in ours.values()][: len(published)] == [
         (p.name, p.default) for p in published.values()
     ]
-    assert {*GreedyLR(optimizer([0.1])).state_dict()} == {*Published(optimizer([0.1])).state_dict()}
+    assert {*GreedyLR(optimizer([0.1])).state_dict()} - OURS == {*Published(optimizer([0.1])).state_dict()}
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])

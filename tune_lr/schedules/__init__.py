@@ -11,8 +11,21 @@ from tune_lr import registry
 from tune_lr.errors import BadInput
 from tune_lr.schedules.base import Needs, Schedule, TorchSchedule, present, read_choice, read_whole
 from tune_lr.schedules.greedy import GreedyLR
+from tune_lr.schedules.greedy_rule import optimal_factor
+from tune_lr.schedules.replay import LRTrace
+from tune_lr.schedules.stepping import training_step
 
-__all__ = ["GreedyLR", "Needs", "Schedule", "TorchSchedule", "build_schedule", "step_every"]
+__all__ = [
+    "GreedyLR",
+    "LRTrace",
+    "Needs",
+    "Schedule",
+    "TorchSchedule",
+    "build_schedule",
+    "optimal_factor",
+    "step_every",
+    "training_step",
+]
 
 
 def build_schedule(
@@ -46,11 +59,10 @@ def build_schedule(
     if not hasattr(part, "from_config"):
         return cast(Schedule, part(optimizer, **present(config, part.knobs)))
     epochs = config.get("max_epochs") if total_epochs is None else total_epochs
-    total_steps = None
-    if epochs is not None:
-        per_epoch = 1 if step_every(config) == "epoch" else read_whole("steps_per_epoch", steps_per_epoch, 1)
-        total_steps = read_whole("total_epochs", epochs, 1) * per_epoch
-    return cast(Schedule, part.from_config(config, optimizer, total_steps))
+    per_epoch = 1 if step_every(config) == "epoch" else read_whole("steps_per_epoch", steps_per_epoch, 1)
+    total_steps = None if epochs is None else read_whole("total_epochs", epochs, 1) * per_epoch
+    settings = {"steps_per_epoch": per_epoch, **config}  # a knob of schedules that pace themselves by epochs
+    return cast(Schedule, part.from_config(settings, optimizer, total_steps))
 
 
 def step_every(config: Mapping[str, Any]) -> Literal["batch", "epoch"]:

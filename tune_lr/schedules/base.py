@@ -17,8 +17,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tune_lr.errors import BadInput
 
 #: What a training loop must hand to a schedule: nothing (it follows the step count), the loss of the
-#: step, the gradients (call ``step`` between ``backward`` and ``zero_grad``), or a closure that
-#: evaluates the loss again.
+#: step, the gradients, or a closure that evaluates the loss again. The last two set the LR of the step that
+#: is about to be made: call ``step`` between ``backward`` and ``optimizer.step`` (``training_step`` does).
 Needs = Literal["nothing", "loss", "gradient", "closure"]
 
 
@@ -229,3 +229,15 @@ def present(config: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]
 def group_lrs(optimizer: Optimizer) -> list[float]:
     """The current LR of every parameter group, as floats."""
     return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def exact_lrs(groups: Sequence[Mapping[str, Any]], written: Sequence[float]) -> list[float]:
+    """The LR of every parameter group; what was written, for a tensor that holds its rounded value."""
+    lrs = [group["lr"] for group in groups]
+    for i, lr in enumerate(lrs):
+        if lr.__class__ is not float:
+            lrs[i] = float(lr)
+            rounded = isinstance(lr, torch.Tensor) and i < len(written)
+            if rounded and float(torch.tensor(written[i], dtype=lr.dtype)) == lrs[i]:
+                lrs[i] = written[i]
+    return lrs

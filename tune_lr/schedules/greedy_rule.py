@@ -1,101 +1,62 @@
-"""GreedyLR's rule as a pure function: memory, LRs and a value in; memory, LRs and what was done out.
+"""The parts of GreedyLR's rule that are functions of values: what counts as better, and where an LR goes.
 
 The algorithm is that of arXiv 2512.14527, with the details of ``transformers.optimization.GreedyLR``.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
-
-Move = Literal["hold", "raise", "cut", "reset"]
+from tune_lr.errors import BadInput
+from tune_lr.schedules.base import read_range
 
 
-class Rule(NamedTuple):
-    """What does not change during a run; the meaning of each is told at ``GreedyLR``."""
+def bar_below(best: float, threshold: float) -> float:
+    """What a loss must be below to be better than ``best`` by more than the part ``threshold`` of it.
 
-    mode: str
-    factor: float
-    patience: int
-    threshold: float
-    threshold_mode: str
-    cooldown: int
-    warmup: int
-    eps: float
-    reset_start_original: int
-    min_lrs: Sequence[float]
-    max_lrs: Sequence[float]
-    init_lrs: Sequence[float]
-
-    def is_better(self, value: float, best: float) -> bool:
-        """Whether a value beats the best one by more than the threshold."""
-        sign = -1.0 if self.mode == "min" else 1.0
-        if self.threshold_mode == "rel":
-            bar = best * (1.0 + sign * self.threshold)
-        else:
-            bar = best + sign * self.threshold
-        return value < bar if self.mode == "min" else value > bar
-
-    @property
-    def worst(self) -> float:
-        """What every value beats."""
-        return math.inf if self.mode == "min" else -math.inf
-
-
-class Memory(NamedTuple):
-    """What the rule remembers from one step to the next."""
-
-    best: float
-    num_bad_epochs: int
-    num_good_epochs: int
-    cooldown_counter: int
-    warmup_counter: int
-    reset_start: int
-
-
-def start(rule: Rule) -> Memory:
-    """The memory of a run that has seen nothing."""
-    return Memory(rule.worst, 0, 0, 0, 0, rule.reset_start_original)
-
-
-def advance(
-    rule: Rule, memory: Memory, lrs: Sequence[float], value: float
-) -> tuple[Memory, list[float], Move]:
-    """One step of the algorithm: memory, LRs and a (smoothed) value in; memory, LRs and what was done out.
-
-    A value that is not finite counts as bad, whatever its sign.
+    ``max`` is judged by the same function, with both signs turned. The published rule,
+    ``best * (1 - threshold)``, lies above a negative ``best`` and would call a worse loss better; here the
+    bar is always below (above, for ``max``) what it is measured from.
     """
-    if memory.cooldown_counter > 0 or memory.warmup_counter > 0:
-        cooling = memory.cooldown_counter > 0
-        name = "cooldown_counter" if cooling else "warmup_counter"
-        waited = memory._replace(**{name: getattr(memory, name) - 1}, num_bad_epochs=0, num_good_epochs=0)
-        return waited, list(lrs), "hold"
-    if math.isfinite(value) and rule.is_better(value, memory.best):
-        memory = memory._replace(best=value, num_bad_epochs=0, num_good_epochs=memory.num_good_epochs + 1)
-    else:
-        memory = memory._replace(num_bad_epochs=memory.num_bad_epochs + 1, num_good_epochs=0)
-    if memory.num_good_epochs > rule.patience:
-        memory = memory._replace(
-            num_good_epochs=0, warmup_counter=rule.warmup, reset_start=rule.reset_start_original
-        )
-        return memory, _raised(rule, lrs), "raise"
-    if memory.num_bad_epochs > rule.patience:
-        return _cut(rule, memory, lrs)
-    return memory, list(lrs), "hold"
+    return best * (1.0 - threshold) if best >= 0.0 else best * (1.0 + threshold)
 
 
-def _raised(rule: Rule, lrs: Sequence[float]) -> list[float]:
-    aims = [min(lr / rule.factor, top) for lr, top in zip(lrs, rule.max_lrs, strict=True)]
-    return [aim if aim - lr > rule.eps else lr for lr, aim in zip(lrs, aims, strict=True)]
+def raised(lr: float, factor: float, top: float, eps: float) -> float:
+    """``lr / factor``, at most ``top``; never lower than ``lr``.
+
+    The last move onto a bound is left out where it is no more than ``eps``. A whole step is always made: if
+    that is less than ``eps``, it is the LR that is small, not the change.
+    """
+    whole = lr / factor
+    aim = whole if whole < top else top
+    change = aim - lr
+    return aim if change > eps or (change > 0.0 and whole - lr <= eps) else lr
 
 
-def _cut(rule: Rule, memory: Memory, lrs: Sequence[float]) -> tuple[Memory, list[float], Move]:
-    aims = [max(lr * rule.factor, floor) for lr, floor in zip(lrs, rule.min_lrs, strict=True)]
-    lower = [aim if lr - aim > rule.eps else lr for lr, aim in zip(lrs, aims, strict=True)]
-    move: Move = "cut"
-    if all(lr <= floor for lr, floor in zip(lower, rule.min_lrs, strict=True)):
-        memory = memory._replace(reset_start=memory.reset_start - 1)
-        if memory.reset_start <= 0:
-            memory, lower, move = start(rule), list(rule.init_lrs), "reset"
-    return memory._replace(num_bad_epochs=0, cooldown_counter=rule.cooldown), lower, move
+def lowered(lr: float, factor: float, floor: float, eps: float) -> float:
+    """``lr * factor``, at least ``floor``; never higher than ``lr``. ``eps`` as for ``raised``."""
+    whole = lr * factor
+    aim = whole if whole > floor else floor
+    change = lr - aim
+    return aim if change > eps or (change > 0.0 and lr - whole <= eps) else lr
+
+
+def optimal_factor(smoothness: float) -> float:
+    """The factor ``F = 1 - 1 / L_max``, at which the bound on GreedyLR's convergence is best.
+
+    The result is that of arXiv 2512.14527, for an idealized case: a place to begin, no optimum to rely on. It
+    assumes that every loss of a mini-batch has a gradient that is Lipschitz continuous with a constant of at
+    most ``L_max``, in the units of the LR; that the LR is changed after every step (patience, cooldown and
+    warmup 0, no smoothing); and that it stays below ``1 / L_max``. Deep nets meet none of these exactly, and
+    their ``L_max`` is not known; the largest eigenvalue of the Hessian at the start of training is a usual
+    stand-in. With an ``L_max`` of 20 it gives the default, 0.95.
+
+    Args:
+        smoothness: ``L_max``, above 1; at 1 or below the formula gives no factor between 0 and 1.
+
+    Raises:
+        BadInput: ``smoothness`` is not a finite number above 1.
+    """
+    value = read_range("smoothness", smoothness, 0)
+    factor = 1.0 - 1.0 / value if value > 1.0 else 0.0
+    if not 0.0 < factor < 1.0:
+        raise BadInput("smoothness", smoothness, "a finite number above 1")
+    return factor

@@ -7,23 +7,26 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-#: How far the running total may be from the true one. At first this is loose, as a part of 1 plus the
-#: sum of the window's sizes, so that a run of ordinary length rounds exactly as the published scheduler's
-#: plain running sum does ...
-LOOSE = 2.0**-40
-#: ... and in longer runs, where drift would add up, four units in the last place of that sum.
-TIGHT = 2.0**-51
+#: The published scheduler's plain running sum is trusted while the largest total that went into it is at
+#: most this many times the present one (plus 1): its errors then stay below 2e-11 of that for LONG_RUN steps.
+FAR = 4.0
+#: In longer runs, where errors would add up, the total is kept to four units in its last place.
 LONG_RUN = 10_000
+TIGHT = 2.0**-51
+#: How far a suspected total may be from the true one, as a part of 1 plus the sum of the window's sizes.
+LOOSE = 2.0**-40
 
 
 class RunningMean:
-    """Mean over a sliding window.
+    """Mean over a sliding window, in constant time a step, without drift.
 
     The total is updated by one addition and one subtraction a step, in the order in which
-    ``transformers.optimization.GreedyLR`` does it, since even the last bit of a mean can decide a tie.
-    Beside it the exact rounding error of every operation is summed (Knuth's two-sum). As soon as that
-    drift is more than the tolerance, which a loss spike that leaves the window causes at once and mere
-    length only after very many steps, the total is summed afresh and correctly rounded from the window.
+    ``transformers.optimization.GreedyLR`` does it, since even the last bit of a mean can decide a tie. That
+    alone would drift: at once where values of very different size pass through the window, and slowly in
+    very long runs. So as soon as the total has become much smaller than it was, it is compared with the
+    correctly rounded sum of the window, and replaced where it is off; and after ``LONG_RUN`` steps the exact
+    rounding error of every operation is carried along (Knuth's two-sum), and the total summed afresh
+    whenever that is more than a rounding.
 
     Values must be finite; what to do with others is the caller's decision.
 
@@ -33,69 +36,94 @@ class RunningMean:
 
     def __init__(self, window_size: int) -> None:
         self.window_size = window_size
-        self._values: deque[float] = deque()
-        self._total = 0.0
-        self._drift = 0.0
+        self.values: deque[float] = deque()
+        self.sum = 0.0
+        self._peak = 0.0  # the largest total since it was last known to be right
+        self._drift = 0.0  # how far the total is from the true one, in long runs
         self._doubt = 0.0  # how far the drift itself may be off, since it is a rounded sum too
+        self._carries = False  # whether the drift is being carried along
 
     def add(self, value: float, age: int = 0) -> float:
         """Take one finite value in and return the mean of the window.
 
         Args:
             value: what was observed.
-            age: how many steps the run has had; beyond ``LONG_RUN`` the tolerance is the tight one.
+            age: how many steps the run has had.
         """
-        self._values.append(value)
-        self._accumulate(value)
-        if len(self._values) > self.window_size:
-            self._accumulate(-self._values.popleft())
-        if self._has_drifted(long_run=age > LONG_RUN):
+        if age > LONG_RUN:
+            return self._add_carefully(value)
+        values = self.values
+        values.append(value)
+        total = self.sum + value
+        if len(values) > self.window_size:
+            total -= values.popleft()
+        self.sum = total
+        size = abs(total)
+        if size > self._peak:
+            self._peak = size
+        if self._peak <= FAR + FAR * size < math.inf:
+            return total / len(values)
+        return self._check()
+
+    def _check(self) -> float:
+        """The mean where the total may be off."""
+        self._carries = False
+        true = _exact_sum(self.values)
+        if not abs(self.sum - true) <= LOOSE * (1.0 + sum(map(abs, self.values))):
+            self.sum = true
+        self._peak = abs(self.sum)
+        return self._mean()
+
+    def _add_carefully(self, value: float) -> float:
+        """Take a value in, and carry every rounding error along."""
+        if not self._carries:
             self._sum_afresh()
+            self._carries = True
+        self.values.append(value)
+        self._accumulate(value)
+        if len(self.values) > self.window_size:
+            self._accumulate(-self.values.popleft())
+        drift = abs(self._drift) + self._doubt
+        if not drift <= TIGHT * abs(self.sum) and not drift <= TIGHT * sum(map(abs, self.values)):
+            self._sum_afresh()
+        self._peak = max(self._peak, abs(self.sum))
         return self._mean()
 
     def state_dict(self) -> dict[str, Any]:
         """``window_size``, ``values`` and their ``sum``, as copies (the published scheduler's format)."""
-        return {"window_size": self.window_size, "values": list(self._values), "sum": self._total}
+        return {"window_size": self.window_size, "values": list(self.values), "sum": self.sum}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over a state, also one of the published scheduler; non-finite values in it are dropped."""
         self.window_size = int(state.get("window_size", self.window_size))
         given = [float(value) for value in state.get("values", ())]
-        self._values = deque(value for value in given if math.isfinite(value))
-        self._total = float(state.get("sum", 0.0))
-        if len(self._values) < len(given) or not math.isfinite(self._total):
-            self._sum_afresh()
-        else:
-            self._measure_drift()
+        self.values = deque(value for value in given if math.isfinite(value))
+        self.sum = float(state.get("sum", 0.0))
+        self._carries = False
+        if len(self.values) < len(given) or not math.isfinite(self.sum):
+            self.sum = _exact_sum(self.values)
+        self._peak = math.inf  # what it was summed from is not known, so the next value has it checked
 
     def _accumulate(self, value: float) -> None:
-        before, after = self._total, self._total + value
+        before, after = self.sum, self.sum + value
         rounded = after - before
         self._drift += (before - (after - rounded)) + (value - rounded)
         self._doubt += 2.0**-53 * abs(self._drift)
-        self._total = after
-
-    def _has_drifted(self, long_run: bool) -> bool:
-        drift, total = abs(self._drift) + self._doubt, abs(self._total)
-        part, least = (TIGHT, 0.0) if long_run else (LOOSE, 1.0)
-        if drift <= part * (least + total):  # NaN, from an overflow, fails both tests
-            return False
-        return not drift <= part * (least + sum(map(abs, self._values)))
+        self.sum = after
 
     def _sum_afresh(self) -> None:
-        self._total = _exact_sum(self._values)
+        self.sum = _exact_sum(self.values)
         self._measure_drift()
 
     def _measure_drift(self) -> None:
-        self._drift = _exact_sum([-self._total, *self._values])
+        self._drift = _exact_sum([-self.sum, *self.values])
         self._doubt = 2.0**-53 * abs(self._drift)
 
     def _mean(self) -> float:
-        count = len(self._values)
-        if math.isfinite(self._total):
-            return self._total / count
-        self._drift = math.nan  # the total overflowed; look again at the next value
-        return _exact_sum(value / count for value in self._values)
+        count = len(self.values)
+        if math.isfinite(self.sum):
+            return self.sum / count
+        return _exact_sum(value / count for value in self.values)
 
 
 def _exact_sum(values: Iterable[float]) -> float:

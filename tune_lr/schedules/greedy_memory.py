@@ -1,0 +1,174 @@
+"""What a GreedyLR is made of and remembers: settings, counters, LRs, its decisions; to and from states."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from tune_lr.errors import BadInput
+from tune_lr.schedules.base import exact_lrs, read_per_group, write_lr
+from tune_lr.schedules.decisions import Decision, Decisions, Move
+from tune_lr.schedules.greedy_rule import bar_below
+from tune_lr.schedules.greedy_settings import check_settings, spread_bounds
+from tune_lr.schedules.replay import LRTrace
+from tune_lr.schedules.smoothing import RunningMean
+
+SETTINGS = (
+    "mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "warmup", "eps", "verbose",
+    "smooth", "window_size", "min_lrs", "max_lrs", "reset_start_original", "after_change",
+)  # fmt: skip
+COUNTERS = (
+    "last_epoch", "num_bad_epochs", "num_good_epochs", "cooldown_counter", "warmup_counter", "reset_start",
+)  # fmt: skip
+
+
+class GreedyMemory(ReduceLROnPlateau):
+    """The settings and the memory of a ``GreedyLR``, which adds what a step does with them.
+
+    It is a ``ReduceLROnPlateau`` to whatever asks, since frameworks hand a metric to that class alone; of
+    that class it uses nothing.
+    """
+
+    optimizer: Optimizer
+    factor: float
+    verbose: bool
+    warmup: int
+    smooth: bool
+    window_size: int
+    max_lrs: list[float]
+    reset_start_original: int
+    after_change: str
+    num_good_epochs: int
+    warmup_counter: int
+    reset_start: int
+    _init_lrs: list[float]
+    _best: float  # with its sign turned for mode max, so that lower is better
+    _bar: float  # what a value must be below to be better
+    _turned: bool
+    _streaming_avg: RunningMean | None
+    _decisions: Decisions
+
+    @property
+    def best(self) -> float:
+        """The best (smoothed) metric so far, infinite before the first."""
+        return -self._best if self._turned else self._best
+
+    @best.setter
+    def best(self, metric: float) -> None:
+        self._best = -metric if self._turned else metric
+        if not math.isfinite(self._best):  # the original may have taken an infinite metric for the best
+            self._best = self._bar = math.inf
+        elif self.threshold_mode == "abs":
+            self._bar = self._best - self.threshold
+        else:
+            self._bar = bar_below(self._best, self.threshold)
+
+    @property
+    def history(self) -> list[Decision]:
+        """What was decided in which steps, and why; a table that ``pandas.DataFrame`` takes as it is."""
+        goes_on = self.after_change == "continue"
+        rest = (0, 0) if goes_on else (self.warmup, self.cooldown)
+        return self._decisions.table(self.last_epoch, *rest)
+
+    def to_fixed(self) -> LRTrace:
+        """The LRs that this run took, as a fixed schedule: ``schedule.to_fixed().on(optimizer)``.
+
+        Raises:
+            BadInput: the first steps are not known, since the schedule went on from a state without history.
+        """
+        log = self._decisions
+        if log.start != 0:
+            raise BadInput("history", f"begins after step {log.start}", "the history of a whole run")
+        return LRTrace.of(log.start_lrs, ((step, lrs) for step, _, _, lrs in log.changes()), self.last_epoch)
+
+    @property
+    def _last_lr(self) -> list[float]:  # type: ignore[override]
+        return exact_lrs(self.optimizer.param_groups, self._decisions.last_lrs())
+
+    def get_last_lr(self) -> list[float]:  # type: ignore[override]
+        """The LR of every parameter group, as a new list of floats."""
+        return self._last_lr
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings and memory, as copies, under the names of ``transformers.optimization.GreedyLR``."""
+        names = (*SETTINGS, *COUNTERS, "best", "_init_lrs", "_last_lr")
+        state = {name: copy.copy(getattr(self, name)) for name in names}
+        if self._streaming_avg is not None:
+            state["_streaming_avg"] = self._streaming_avg.state_dict()
+        state["history"] = self._decisions.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a state of this class or of ``transformers.optimization.GreedyLR``, LRs included.
+
+        What the state lacks stays as it is; what it holds more is ignored. A history begins where a state has
+        none.
+
+        Raises:
+            BadInput: the state cannot be used (another number of parameter groups, say); nothing changed.
+        """
+        state = {**self.state_dict(), **state_dict}
+        groups = self.optimizer.param_groups
+        settings = check_settings(state, len(groups))
+        last, first = (read_per_group(name, state[name], len(groups)) for name in ("_last_lr", "_init_lrs"))
+        if "history" in state_dict or not state_dict:
+            log = Decisions.from_state(state["history"])
+        else:
+            log = Decisions(state["last_epoch"], last)
+        self.__dict__.update(settings, _init_lrs=first, **{name: state[name] for name in COUNTERS})
+        self._decisions = log
+        self._turned = self.mode == "max"
+        self.best = state["best"]
+        self._streaming_avg = RunningMean(self.window_size) if self.smooth else None
+        if self._streaming_avg is not None and "_streaming_avg" in state:
+            self._streaming_avg.load_state_dict(state["_streaming_avg"])
+            self._streaming_avg.window_size = self.window_size
+        for group, lr in zip(groups, last, strict=True):
+            write_lr(group, lr)
+
+    def __repr__(self) -> str:
+        lrs = ", ".join(f"{lr:.4g}" for lr in self._last_lr)
+        return (
+            f"{type(self).__name__}(lr={lrs}, best={self.best:.6g}, steps={self.last_epoch}, "
+            f"mode={self.mode}, factor={self.factor:g}, patience={self.patience}, "
+            f"after_change={self.after_change})"
+        )
+
+    def _apply(self, given: Mapping[str, Any]) -> None:
+        """Check every setting, then set them all."""
+        self.__dict__.update(check_settings(given, len(self.optimizer.param_groups)))
+        self._turned = self.mode == "max"
+
+    def _forget(self) -> None:
+        """Set all memory but the LRs and the step to that of a run that has seen nothing."""
+        self.num_bad_epochs = self.num_good_epochs = 0
+        self.cooldown_counter = self.warmup_counter = 0
+        self.reset_start = self.reset_start_original
+        self._best = self._bar = math.inf
+        self._streaming_avg = RunningMean(self.window_size) if self.smooth else None
+
+    def _take_stock(self) -> list[float]:
+        """The LRs as they are, whoever set them; bounds for parameter groups that were added since."""
+        groups = self.optimizer.param_groups
+        known = self._decisions.last_lrs()
+        lrs = exact_lrs(groups, known)
+        if len(groups) > len(self.min_lrs):
+            spread_bounds(self.min_lrs, self.max_lrs, len(groups))
+            self._init_lrs += lrs[len(self._init_lrs) :]
+        if lrs != known:
+            self._decisions.note(self.last_epoch, "set", math.nan, lrs)
+        return lrs
+
+    def _write(self, move: Move, value: float, before: Sequence[float], after: Sequence[float]) -> None:
+        """Set the LRs, and note what was done and why."""
+        for i, (old, new) in enumerate(zip(before, after, strict=True)):
+            if new != old:
+                write_lr(self.optimizer.param_groups[i], new)
+                if self.verbose:
+                    print(f"GreedyLR step {self.last_epoch}: {move}, LR of group {i} {old:.4e} -> {new:.4e}")
+        self._decisions.note(self.last_epoch, move, -value if self._turned else value, after)

@@ -1,0 +1,169 @@
+"""The LRs that a run took, as a fixed schedule: what GreedyLR found once, replayed without it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch.optim import Optimizer
+
+from tune_lr.errors import BadInput
+from tune_lr.schedules.base import Needs, group_lrs, read_per_group, read_whole, write_lr
+
+
+@dataclass(frozen=True)
+class LRTrace:
+    """The LRs of a run, by the steps at which they changed: a value that can be kept as JSON.
+
+    Attributes:
+        length: how many steps the run had.
+        steps: the steps at which an LR changed, rising; 0 first, with the LRs to begin with.
+        lrs: for each of them the LR of every parameter group from then on.
+    """
+
+    length: int
+    steps: tuple[int, ...]
+    lrs: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(
+        cls, start: Sequence[float], changes: Iterable[tuple[int, Sequence[float]]], length: int
+    ) -> LRTrace:
+        """From the LRs to begin with, and (step, LRs) where they may have changed; NaN: no such group yet."""
+        steps, lrs = [0], [tuple(start)]
+        for step, after in changes:
+            if step == steps[-1]:
+                lrs[-1] = tuple(after)
+            elif tuple(after) != lrs[-1]:
+                steps.append(step)
+                lrs.append(tuple(after))
+        groups = len(lrs[-1])
+        padded = (row + (math.nan,) * (groups - len(row)) for row in lrs)
+        return cls(length, tuple(steps), tuple(padded))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> LRTrace:
+        """From what ``to_dict`` gave.
+
+        Raises:
+            BadInput: it is not the content of a trace.
+        """
+        expected = (
+            "what LRTrace.to_dict() gave: length, steps (rising, from 0) and lrs (a list for each step)"
+        )
+        if not isinstance(content, Mapping) or not {"length", "steps", "lrs"} <= set(content):
+            raise BadInput("trace", content, expected)
+        steps, rows = content["steps"], content["lrs"]
+        if not isinstance(steps, (list, tuple)) or not isinstance(rows, (list, tuple)):
+            raise BadInput("trace", content, expected)
+        if not steps or len(steps) != len(rows) or len({len(row) for row in rows}) != 1:
+            raise BadInput("trace", content, expected)
+        whole = tuple(read_whole("trace steps", step, 0) for step in steps)
+        if whole[0] != 0 or any(a >= b for a, b in itertools.pairwise(whole)):
+            raise BadInput("trace", steps, expected)
+        lrs = tuple(
+            tuple(math.nan if lr is None else read_per_group("trace lrs", lr, 1)[0] for lr in row)
+            for row in rows
+        )
+        return cls(read_whole("trace length", content["length"], 0), whole, lrs)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LRTrace:
+        """From a file that ``save`` wrote.
+
+        Raises:
+            BadInput: there is no such file, or it holds something else.
+        """
+        try:
+            content = json.loads(Path(path).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInput("trace", str(path), f"a file that LRTrace.save() wrote ({error})") from error
+        return cls.from_dict(content)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain lists; None stands for the LR of a parameter group before it existed."""
+        content = asdict(self)
+        content["lrs"] = [[None if math.isnan(lr) else lr for lr in row] for row in self.lrs]
+        content["steps"] = list(self.steps)
+        return content
+
+    def save(self, path: str | Path) -> None:
+        """Write it to a JSON file."""
+        Path(path).write_text(json.dumps(self.to_dict()) + "\n", "utf-8")
+
+    def at(self, step: int) -> tuple[float, ...]:
+        """The LR of every parameter group after so many steps; after the last change, the last ones."""
+        return self.lrs[bisect_right(self.steps, step) - 1]
+
+    def on(self, optimizer: Optimizer) -> FixedLR:
+        """The schedule that replays this trace on an optimizer.
+
+        Raises:
+            BadInput: the optimizer has another number of parameter groups.
+        """
+        return FixedLR(optimizer, self)
+
+
+class FixedLR:
+    """Sets the LRs of a trace, step by step, whatever the loss does; beyond its end the last ones stay.
+
+    Args:
+        optimizer: whose LRs are set, at once to those that the trace begins with.
+        trace: what to replay; ``schedule.to_fixed()`` of a finished run.
+
+    Raises:
+        BadInput: the optimizer has another number of parameter groups than the trace.
+    """
+
+    needs: ClassVar[Needs] = "nothing"
+    knobs: ClassVar[tuple[str, ...]] = ("trace",)
+
+    def __init__(self, optimizer: Optimizer, trace: LRTrace) -> None:
+        groups = len(optimizer.param_groups)
+        if len(trace.lrs[0]) != groups:
+            raise BadInput("trace", f"{len(trace.lrs[0])} LRs a step", f"{groups}, one a parameter group")
+        self.optimizer, self.trace, self.last_epoch = optimizer, trace, 0
+        self._write()
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> FixedLR:
+        """Built from ``config["trace"]``: the content of a trace, or the path of a file that holds one.
+
+        Raises:
+            BadInput: it is missing or no trace.
+        """
+        given = config.get("trace")
+        trace = LRTrace.load(given) if isinstance(given, (str, Path)) else LRTrace.from_dict(given or {})
+        return cls(optimizer, trace)
+
+    def step(self, loss: object = None, /) -> None:
+        """Go on to the LRs after the next step."""
+        self.last_epoch += 1
+        self._write()
+
+    def get_last_lr(self) -> list[float]:
+        """The LR of every parameter group."""
+        return group_lrs(self.optimizer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step and the trace."""
+        return {"last_epoch": self.last_epoch, "trace": self.trace.to_dict()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Go on from a state, its trace and LRs included."""
+        self.trace = LRTrace.from_dict(state_dict["trace"])
+        self.last_epoch = read_whole("last_epoch", state_dict["last_epoch"], 0)
+        self._write()
+
+    def _write(self) -> None:
+        for group, lr in zip(self.optimizer.param_groups, self.trace.at(self.last_epoch), strict=True):
+            if not math.isnan(lr):
+                write_lr(group, lr)
