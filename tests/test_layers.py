@@ -56,9 +56,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engines.on_ray": {"engines"} | TRAINING | RECORD,
     "engines.on_syne": {"engines"} | TRAINING | RECORD,
     "jobs": {"engines"} | TRAINING | RECORD,
+    # Studies run jobs and lone trainings, and keep a folder of their own.
+    "bench": {"jobs", "place"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,
     "views": {"experiment", "spacefile", "history"} | ASKED | VALUES,
-    "cli": {"jobs", "trials", "views", "learning", "experiment", "spacefile", "plain_yaml"} | PAST | ASKED,
+    "cli": {"bench", "jobs", "trials", "views", "learning", "experiment", "spacefile", "plain_yaml"}
+    | PAST
+    | ASKED,
 }
 
 #: other people's package -> the only layers that may name it.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune_lr.cli import look, run
+from tune_lr.cli import bench, look, run
 from tune_lr.cli.errors import Commands
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("resume")(run.resume)
 app.command("show")(look.show)
 app.command("plot")(look.plot)
 app.command("spaces")(look.spaces)
+app.add_typer(bench.app, name="bench")
 
 
 def _version(asked: bool) -> None:

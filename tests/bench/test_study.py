@@ -1,0 +1,305 @@
+"""A small study from beginning to end: cells, the folder, going on, the report, the command."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from tune_lr.bench import cell as cells
+from tune_lr.bench import memory, pool, report
+from tune_lr.bench.cell import compare_run, fresh_seeds, run_cell, tune_cell
+from tune_lr.bench.plan import Cell, Settings
+from tune_lr.bench.store import Study, table
+from tune_lr.bench.verdicts import judge
+from tune_lr.cli import app
+from tune_lr.errors import BadInput, JobFailed, MissingExtra
+
+SMALL = Settings(trials=3, epochs=4, seeds=3)
+ASKED = "--tasks diabetes --contenders cosine --optimizers sgd --trials 3 --epochs 4 --seeds 3"
+
+
+def command(text: str, *more: str) -> Any:
+    return CliRunner().invoke(app, ["bench", "schedules", *text.split(), *more])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study of two cells."""
+    path = tmp_path_factory.mktemp("bench") / "study"
+    done = command(f"{ASKED} --workers 1 --yes --out {path}")
+    assert done.exit_code == 0, done.output
+    assert "2 cells. Each: 12 epochs of tuning (3 trainings of 4)" in done.output
+    assert "It will take" in done.output
+    assert "2 of 2  cosine with sgd on diabetes" in done.output
+    return path
+
+
+# Cells ----------------------------------------------------------------------------------------------
+
+
+def test_a_cell_gives_the_same_losses_each_time() -> None:
+    one, other = (run_cell(Cell("diabetes", "adamw", "greedy"), SMALL) for _ in range(2))
+    assert one["tuned"] == other["tuned"]
+    for run in (*one["runs"], *other["runs"]):
+        del run["seconds"]
+    assert one["runs"] == other["runs"]
+    assert [run["seed"] for run in one["runs"]] == [*fresh_seeds(SMALL)] * 2
+    assert [run["setting"] for run in one["runs"]] == ["tuned"] * 3 + ["default"] * 3
+    json.dumps(one, allow_nan=False)
+
+
+def test_tuning_keeps_to_its_epochs_and_finds_no_worse_than_the_default() -> None:
+    for trials in (1, 2, 4):
+        tuned = tune_cell(Cell("diabetes", "sgd", "constant"), Settings(trials=trials, epochs=4, seeds=2))
+        assert tuned.epochs == trials * 4
+        assert tuned.trials == trials
+        assert tuned.source == ("default" if trials == 1 else tuned.source)
+    first = tune_cell(Cell("diabetes", "sgd", "constant"), Settings(trials=1, epochs=4, seeds=2))
+    assert tuned.loss <= first.loss
+
+
+def test_tuning_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tune_cell(Cell("diabetes", "sgd", "constant"), SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_diverges_is_written_down_as_such_and_breaks_nothing() -> None:
+    config = {"task": "diabetes", "schedule": "constant", "optimizer": "sgd", "lr": 1e6}
+    run = compare_run(config, 0, 4)
+    assert run["val_loss"] is None
+    assert run["train_100"] is None
+    assert run["error"] is None
+
+
+def test_what_fails_is_written_down_with_its_reason() -> None:
+    config = {"task": "diabetes", "schedule": "constant", "optimizer": "sgd", "lr": 0.1, "clip_norm": "x"}
+    run = compare_run(config, 0, 4)
+    assert run["val_loss"] is None
+    assert "could not convert" in run["error"]
+
+
+def test_the_loss_is_noted_on_the_way() -> None:
+    config = {"task": "diabetes", "schedule": "constant", "optimizer": "sgd", "lr": 0.01}
+    run = compare_run(config, 0, 10)
+    assert run["train_10"] > run["train_50"] > run["train_100"] > 0
+    assert run["passes"] == 10 * 15
+
+
+@pytest.mark.parametrize("task", sorted(cells.train.__globals__["TASKS"]))
+def test_every_task_learns(task: str) -> None:
+    chance = cells.train.__globals__["TASKS"][task].chance
+    config = {"task": task, "schedule": "constant", "optimizer": "adamw", "lr": 0.01}
+    assert compare_run(config, 0, 6)["val_loss"] < 0.9 * chance
+
+
+def test_a_contender_that_cannot_train_is_told_before_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(config: Any, trial: Any) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(cells, "train", broken)
+    with pytest.raises(JobFailed, match="diabetes--sgd--cosine does not train: RuntimeError: no such thing"):
+        cells.seconds_an_epoch(Cell("diabetes", "sgd", "cosine"))
+
+
+# The folder -----------------------------------------------------------------------------------------
+
+
+def test_the_same_command_does_nothing_more(folder: Path) -> None:
+    done = command(f"{ASKED} --out {folder}")
+    assert done.exit_code == 0
+    assert "All 2 cells are finished." in done.output
+
+
+def test_only_what_is_missing_is_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill loses no more than the cells that were under way."""
+    study = Study.create(tmp_path / "study", SMALL)
+    study.begin()
+    wanted = [Cell("diabetes", "sgd", name) for name in ("greedy", "constant", "cosine")]
+
+    def stop_after_one(result: dict[str, Any]) -> None:
+        study.write(result)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.run_cells(study.left(wanted), SMALL, 1, stop_after_one)
+    left = Study.open(tmp_path / "study").left(wanted)
+    assert left == wanted[1:]
+    pool.run_cells(left, SMALL, 1, study.write)
+    whole = {one["cell"]["contender"]: one["tuned"] for one in study.results()}
+    before = {one["cell"]["contender"]: one["tuned"] for one in Study.open(folder).results()}
+    assert whole["greedy"] == before["greedy"]
+    assert whole["cosine"] == before["cosine"]
+
+
+def test_worker_processes_find_the_same(folder: Path, tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "study", SMALL)
+    study.begin()
+    wanted = [Cell("diabetes", "sgd", name) for name in ("greedy", "cosine")]
+    pool.run_cells(wanted, SMALL, 2, study.write)
+    columns = ["contender", "setting", "seed", "val_loss", "train_10"]
+    here, there = (table(one.results())[columns] for one in (study, Study.open(folder)))
+    pd.testing.assert_frame_equal(here, there)
+
+
+def test_a_study_with_other_settings_is_refused(folder: Path) -> None:
+    done = command(f"{ASKED} --out {folder}".replace("--seeds 3", "--seeds 5"))
+    assert done.exit_code == 2
+    assert "the study there was begun with --trials 3 --epochs 4 --seeds 3 --seed 0" in done.output
+
+
+def test_a_cell_of_another_space_is_refused(folder: Path, tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "study", SMALL)
+    study.begin()
+    result = next(one for one in Study.open(folder).results() if one["cell"]["contender"] == "cosine")
+    wider = json.loads(json.dumps(result))
+    wider["space"]["knobs"]["lr"]["high"] = 5.0
+    study.write(wider)
+    with pytest.raises(BadInput, match=r"one without cells/diabetes--sgd--cosine.json: the search space"):
+        study.left([Cell("diabetes", "sgd", "cosine")])
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    done = command(f"{ASKED} --yes --out {tmp_path}")
+    assert done.exit_code == 2
+    assert "expected a new or empty folder, or that of a study to go on with" in done.output
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_damaged_file_is_named(folder: Path, tmp_path: Path) -> None:
+    study = Study.create(tmp_path / "study", SMALL)
+    study.begin()
+    (tmp_path / "study" / "cells" / "diabetes--sgd--greedy.json").write_text("{")
+    with pytest.raises(BadInput, match=r"diabetes--sgd--greedy.json.*as tune-lr bench wrote it"):
+        study.left([Cell("diabetes", "sgd", "greedy")])
+
+
+# The report -----------------------------------------------------------------------------------------
+
+
+def test_the_report_says_what_it_must(folder: Path) -> None:
+    text = (folder / "report.md").read_text("utf-8")
+    for said in (
+        "`tune-lr bench schedules --trials 3 --epochs 4 --seeds 3 --seed 0`",
+        "torch ",
+        "Not part of this run: constant, linear",
+        "| the paper (arXiv 2512.14527), small models | 132 | 86.7% | 24.5% |",
+        "Holm-corrected",
+        "### Where tuned GreedyLR is worse",
+        "| **greedy** |",
+        "### Training loss on the way",
+        "### How fair it is",
+    ):
+        assert said in text, said
+    assert re.search(r"\d{4}-\d\d-\d\d", text)
+    assert "nan" not in text.lower()
+
+
+def test_the_statistics_can_be_made_again_from_the_raw_file(folder: Path) -> None:
+    raw = pd.read_csv(folder / "results.csv")
+    assert len(raw) == 2 * 2 * 3
+    full = pd.read_parquet(folder / "results.parquet")
+    for setting in ("tuned", "default"):
+        (one,), (other,) = (judge(frame, setting, {"diabetes": 1.0}) for frame in (raw, full))
+        assert one.ratio == pytest.approx(other.ratio, rel=1e-4)
+        assert one.verdict == other.verdict
+
+
+def test_a_report_of_what_diverged(folder: Path) -> None:
+    results = Study.open(folder).results()
+    for result in results:
+        for run in result["runs"]:
+            if result["cell"]["contender"] == "cosine" or run["seed"] == 1000:
+                run.update(dict.fromkeys(("val_loss", "train_10", "train_50", "train_100", "passes")))
+    text = report.report(results, SMALL, {}, [])
+    assert "all diverged" in text
+    assert "(1 diverged)" in text
+
+
+def test_a_report_without_anyone_to_compare_with(folder: Path) -> None:
+    results = [one for one in Study.open(folder).results() if one["cell"]["contender"] == "greedy"]
+    assert "| tuned, validation loss at the end | 0 |" in report.report(results, SMALL, {}, [])
+
+
+def test_the_report_goes_between_its_markers(folder: Path, tmp_path: Path) -> None:
+    document = tmp_path / "docs" / "evidence.md"
+    document.parent.mkdir()
+    document.write_text(f"# Evidence\n\n{report.BEGIN}\nold\n{report.END}\n\n## Another's\n\nkept\n", "utf-8")
+    for _ in range(2):
+        done = command(f"--report-only --out {folder} --write {document}")
+        assert done.exit_code == 0, done.output
+    text = document.read_text("utf-8")
+    assert "\nold\n" not in text
+    assert text.startswith("# Evidence\n")
+    assert text.endswith(f"{report.END}\n\n## Another's\n\nkept\n")
+    assert text.count("### In short") == 1
+    raw = document.parent / "evidence" / "schedules.csv"
+    assert raw.read_bytes() == (folder / "results.csv").read_bytes()
+
+
+def test_a_document_without_markers_gets_them_and_one_with_half_of_them_is_refused() -> None:
+    text = report.insert("new", "# Evidence\n", "x.md")
+    assert text == f"# Evidence\n\n{report.BEGIN}\nnew\n{report.END}\n"
+    assert report.insert("newer", text, "x.md") == text.replace("new", "newer")
+    for half in (report.BEGIN, report.END, f"{report.END}\n{report.BEGIN}"):
+        with pytest.raises(BadInput, match=r"x\.md"):
+            report.insert("new", half, "x.md")
+
+
+# The command ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("--tasks digit-mlp", "did you mean digits-mlp"),
+        ("--contenders cosin", "did you mean cosine"),
+        ("--optimizers adamax", "unknown name 'adamax'"),
+        ("--workers 0", "--workers: 0 is not usable"),
+        ("--seeds 1", "--seeds: 1 is not usable; expected a whole number of 2 or more"),
+        ("--trials 3 --budget 100", "only one of --trials and --budget"),
+        ("--budget 10", "expected 30 or more, the epochs of one training"),
+        ("--write x.txt", "the path of a Markdown document"),
+        ("--report-only", "expected the folder of a study"),
+        ("--trials 2 --epochs 2 --tasks diabetes --contenders cosine", "--yes: not given"),
+    ],
+)
+def test_bad_use_is_told_in_a_line_and_leaves_nothing(asked: str, message: str, tmp_path: Path) -> None:
+    done = command(asked, "--out", str(tmp_path / "study"))
+    assert done.exit_code == 2
+    assert message in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "scipy" else name)
+    done = command("--yes")
+    assert done.exit_code == 2
+    assert "pip install 'tune-lr[bench]'" in done.output
+    assert issubclass(MissingExtra, ImportError)
+
+
+# Memory ---------------------------------------------------------------------------------------------
+
+
+def test_the_size_of_a_state_is_that_of_its_tensors_and_numbers() -> None:
+    import torch
+
+    state = {"a": torch.zeros(10), "b": [1, 2.0, None], "c": {"name": "abc"}, "d": (True,)}
+    assert memory.state_bytes(state) == 40 + 16 + 3 + 8
+
+
+def test_greedy_remembers_the_same_for_any_net_and_a_rate_for_each_parameter_more() -> None:
+    rows = memory.measure()
+    if not rows:
+        pytest.skip("no hypergradient schedule is registered")
+    assert len({row["greedy"] for row in rows}) == 1
+    assert all(row["hypergradient-parameter"] > row["parameters"] for row in rows)

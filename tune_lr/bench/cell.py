@@ -1,0 +1,200 @@
+"""One cell of the study: a contender tuned on a task, and its best and default configuration compared."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tune_lr import jobs
+from tune_lr.bench.contenders import contender_named, space_of
+from tune_lr.bench.plan import Cell, Settings
+from tune_lr.bench.tasks import train
+from tune_lr.errors import JobFailed
+from tune_lr.experiment import Experiment
+from tune_lr.job import Job
+from tune_lr.journal import CONTINUE, Decision, Report
+from tune_lr.objective import WORST_LOSS, Objective
+from tune_lr.record import headline
+from tune_lr.trials.run import Leg, run_leg
+from tune_lr.trials.trainer import Trainer
+
+#: The training loss is compared after these parts of the training, as in the paper.
+PARTS = (0.1, 0.5, 1.0)
+#: A trial is judged by what it ends with: the question is how a whole schedule ends.
+OBJECTIVE = Objective("val_loss", "min", "last")
+#: The seeds of the final comparison begin here. Those of tuning are 31-bit digests.
+_FRESH = 1_000
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What the tuning of a cell came to.
+
+    Args:
+        config: the best configuration.
+        loss: its validation loss in tuning; NaN where every trial diverged.
+        trials: how many configurations were tried, the default one included.
+        epochs: how many epochs were trained, those of trials that diverged or were cut off included.
+        diverged: how many configurations diverged or failed.
+        source: whether the best is a ``random`` configuration or the ``default``.
+    """
+
+    config: dict[str, Any]
+    loss: float
+    trials: int
+    epochs: int
+    diverged: int
+    source: str
+
+
+@dataclass
+class _Run:
+    """The reports of one training, in order."""
+
+    reports: list[Report] = field(default_factory=list)
+    error: str | None = None
+
+    def __call__(self, report: Report) -> Decision:
+        self.reports.append(report)
+        return CONTINUE
+
+    def value(self, name: str, part: float, epochs: int) -> float:
+        """A metric after a part of the training; NaN where it did not get there or is not finite."""
+        at = math.ceil(part * epochs)
+        if len(self.reports) < at:
+            return math.nan
+        loss = OBJECTIVE.loss(self.reports[at - 1].metrics.get(name))
+        return math.nan if loss is None or loss >= WORST_LOSS else loss
+
+
+def run_cell(cell: Cell, settings: Settings) -> dict[str, Any]:
+    """Tune and compare; all that is known of the cell, ready to be written down.
+
+    The same cell and settings give the same losses, in whatever process.
+    """
+    began = time.perf_counter()
+    contender = contender_named(cell.contender)
+    space = space_of(contender, cell.optimizer, cell.task)
+    default = space.config(space.default())
+    tuned = tune_cell(cell, settings)
+    runs = [
+        {"setting": setting, "seed": seed, **compare_run(config, seed, settings.epochs)}
+        for setting, config in (("tuned", tuned.config), ("default", default))
+        for seed in fresh_seeds(settings)
+    ]
+    return {
+        "cell": cell.to_json(),
+        "settings": settings.to_json(),
+        "space": space.to_dict(),
+        "knobs": space.dimension,
+        "tuned": {**vars(tuned), "loss": _plain(tuned.loss)},
+        "default": default,
+        "runs": runs,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+
+
+def tune_cell(cell: Cell, settings: Settings) -> Tuned:
+    """Search the cell's space at random with the budget of the settings, after the default configuration.
+
+    The budget counts epochs: where configurations diverge early, more of them are tried. Trials that the
+    budget cuts off are not considered. The seeds, of draws and trainings, are the same for every cell.
+    """
+    space = space_of(contender_named(cell.contender), cell.optimizer, cell.task)
+    default = space.config(space.default())
+    first = _run(default, settings.seed, settings.epochs)
+    best = Tuned(default, first.value("val_loss", 1.0, settings.epochs), 1, len(first.reports), 0, "default")
+    failed = int(math.isnan(best.loss))
+    left = settings.budget - best.epochs
+    if left < settings.epochs:
+        return _with(best, diverged=failed)
+    job = Job.make(
+        {
+            "trainer": "tune_lr.bench.tasks:train",
+            "space": space.to_dict(),
+            "searcher": "random",
+            "trial_scheduler": "none",
+            "trials": 20 * settings.trials,  # the budget decides
+            "budget": f"{left}epochs",
+            "max_epochs": settings.epochs,
+            "scope": OBJECTIVE.scope,
+            "seed": settings.seed,
+            "device": "cpu",
+            "keep_checkpoints": 0,
+        }
+    )
+    experiment = Experiment.open(None, job)
+    jobs.run(experiment, Trainer.from_callable(train))
+    record = experiment.record()
+    tried = [trial for trial in record.trials.values() if trial.status != "paused"]
+    whole = [trial for trial in record.ranked(OBJECTIVE) if trial.status == "completed"]
+    if whole and not whole[0].losses(OBJECTIVE)[-1] >= best.loss:
+        best = _with(best, config=whole[0].config, loss=whole[0].losses(OBJECTIVE)[-1], source="random")
+    return _with(
+        best,
+        trials=1 + len(tried),
+        epochs=best.epochs + record.epochs,
+        diverged=failed + sum(trial.status in ("diverged", "failed") for trial in tried),
+    )
+
+
+def compare_run(config: Mapping[str, Any], seed: int, epochs: int) -> dict[str, Any]:
+    """One training of the final comparison.
+
+    Returns:
+        ``train_10``, ``train_50``, ``train_100`` (mean training loss of the epoch at that part, in %),
+        ``val_loss`` and ``val_accuracy`` at the end (None where it diverged), ``passes`` (forward passes in
+        training), ``seconds`` (of this process) and ``error``.
+    """
+    began = time.process_time()
+    run = _run(config, seed, epochs)
+    last = run.reports[-1].metrics if run.reports else {}
+    return {
+        **{f"train_{part:.0%}"[:-1]: _plain(run.value("train_loss", part, epochs)) for part in PARTS},
+        "val_loss": _plain(run.value("val_loss", 1.0, epochs)),
+        "val_accuracy": _plain(run.value("val_accuracy", 1.0, epochs)),
+        "passes": last.get("passes"),
+        "seconds": round(time.process_time() - began, 3),
+        "error": run.error,
+    }
+
+
+def seconds_an_epoch(cell: Cell, epochs: int = 2) -> float:
+    """What an epoch of the cell's default configuration takes, roughly.
+
+    Raises:
+        JobFailed: the cell cannot run at all, which is better told before the study than in it.
+    """
+    space = space_of(contender_named(cell.contender), cell.optimizer, cell.task)
+    config = space.config(space.default())
+    train_alone = _run(config, 0, 1)
+    if train_alone.error:
+        raise JobFailed(f"{cell.name} does not train: {headline(train_alone.error)}", train_alone.error)
+    began = time.perf_counter()
+    _run(config, 0, epochs)
+    return (time.perf_counter() - began) / epochs
+
+
+def fresh_seeds(settings: Settings) -> list[int]:
+    """The seeds of the final comparison: others than those of tuning, and the same for every cell."""
+    start = _FRESH * (settings.seed + 1)
+    return list(range(start, start + settings.seeds))
+
+
+def _run(config: Mapping[str, Any], seed: int, epochs: int) -> _Run:
+    run = _Run()
+    outcome = run_leg(Leg("bench", dict(config), seed, epochs, "val_loss", device="cpu"), train, run)
+    run.error = outcome.error
+    return run
+
+
+def _with(tuned: Tuned, **changes: Any) -> Tuned:
+    return Tuned(**{**vars(tuned), **changes})
+
+
+def _plain(number: float) -> float | None:
+    """Six digits; None for NaN, which JSON has no word for."""
+    return None if math.isnan(number) else float(f"{number:.6g}")
