@@ -27,7 +27,8 @@ PUBLIC = {
 }
 REGISTERED = {
     "schedules": {"greedy", "constant", "linear", "cosine", "step", "exponential", "plateau"}
-    | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay", "hypergradient"},
+    | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay", "hypergradient"}
+    | {"line-search"},
     "optimizers": {
         "sgd",
         "adam",

@@ -21,6 +21,7 @@ PARTS: dict[str, dict[str, str]] = {
         "exponential": "tune_lr.schedules.baselines:Exponential",
         "greedy": "tune_lr.schedules.greedy:GreedyLR",
         "hypergradient": "tune_lr.schedules.hypergradient:Hypergradient",
+        "line-search": "tune_lr.schedules.line_search:LineSearch",
         "linear": "tune_lr.schedules.baselines:Linear",
         "one-cycle": "tune_lr.schedules.phases:OneCycle",
         "plateau": "tune_lr.schedules.baselines:Plateau",

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tune_lr import registry
-from tune_lr.schedules import Needs, Schedule, build_schedule
+from tune_lr.schedules import Needs, Schedule, build_schedule, training_step
 
 LOSSES = [2.0 / (1 + i % 9) + 0.3 * math.sin(i) for i in range(40)]
 NAMES = registry.names("schedules")
@@ -49,16 +49,16 @@ def train(
     told: float | None = None,
 ) -> None:
     """One step of training; the schedule is told a loss of ours, or that of the closure."""
-    optimizer.zero_grad()
-    loss = closure()
-    loss.backward()
-    value = loss.item() if told is None else told
-    if schedule.needs == "gradient":
-        schedule.step(value)
-        optimizer.step()
-    else:
-        optimizer.step()
-        schedule.step(closure if schedule.needs == "closure" else value)
+
+    def gradients() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = closure()
+        loss.backward()
+        return (
+            loss if told is None or schedule.needs == "closure" else torch.tensor(told, dtype=torch.float64)
+        )
+
+    training_step(optimizer, schedule, gradients)
 
 
 def alike(one: Any, two: Any) -> bool:

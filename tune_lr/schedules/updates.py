@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.optim import LBFGS, Optimizer, Rprop
 
 from tune_lr.errors import BadInput
+from tune_lr.schedules.base import write_lr
 
 
 def require_scaled_updates(schedule: str, optimizer: Optimizer) -> None:
@@ -34,6 +36,25 @@ def moving(optimizer: Optimizer) -> Iterator[tuple[int, Tensor]]:
         for parameter in group["params"]:
             if parameter.grad is not None:
                 yield i, parameter
+
+
+def probe(optimizer: Optimizer, lrs: Sequence[float]) -> dict[Tensor, Tensor]:
+    """Where a step with these LRs would bring every parameter that has a gradient.
+
+    A copy of the optimizer makes the step; the optimizer, its state, its parameters and their gradients stay
+    as they are. Hooks and wrappers of ``optimizer.step`` are not called.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    still = {id(p): p for p in parameters if p.grad is None}  # not worth a copy: it does not move
+    twin = copy.deepcopy(optimizer, still)
+    for group, lr in zip(twin.param_groups, lrs, strict=True):
+        write_lr(group, lr)
+    copies = [p for group in twin.param_groups for p in group["params"]]
+    for original, double in zip(parameters, copies, strict=True):
+        if original.grad is not None:
+            double.grad = original.grad.clone()
+    twin.step()
+    return {p: double.detach() for p, double in zip(parameters, copies, strict=True) if p.grad is not None}
 
 
 def plain(tensor: Tensor) -> Tensor:

@@ -1,0 +1,258 @@
+"""Stochastic line search: the LR of every step is the largest tried that lowers the batch's loss enough.
+
+Vaswani, Mishkin, Laradji, Schmidt, Gidel and Lacoste-Julien, "Painless Stochastic Gradient: Interpolation,
+Line-Search, and Convergence Rates", NeurIPS 2019, arXiv 1905.09997 (Algorithms 1 and 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tune_lr.errors import BadInput
+from tune_lr.schedules.base import (
+    Needs,
+    group_lrs,
+    present,
+    read_bound,
+    read_choice,
+    read_flag,
+    read_per_group,
+    read_range,
+    read_whole,
+    write_lr,
+)
+from tune_lr.schedules.evaluation import Closure, Evaluation, noise_kept
+from tune_lr.schedules.lr_bounds import live_bounds
+from tune_lr.schedules.updates import moving, plain, probe, require_scaled_updates
+
+RESETS = ("keep", "max", "grow")
+
+
+class LineSearch:
+    """Backtracks from a first LR until the step that the optimizer is about to make meets Armijo's condition.
+
+    With the batch's loss ``f``, its gradient and the optimizer's ``direction`` (an update is
+    ``-lr * direction``), the condition is ``f(after) <= f(before) - armijo * lr * (gradient · direction)``.
+    While it fails, or the loss is not finite, the LR is multiplied by ``backtrack``. For SGD without momentum
+    and weight decay the direction is the gradient and this is the paper's Algorithm 1.
+
+    With momentum, weight decay or Adam the search is along the update that will be made, found by one step of
+    a copy of the optimizer. Where that does not lead downhill (momentum against the gradient), where the loss
+    or the gradient is not finite, there is nothing to search for and the LR stays.
+
+    Where a search begins (the paper's ``reset``, its options 0, 1 and 2): at the LR that the last one ended
+    with (``keep``); at ``max_lr`` (``max``); at ``growth ** (1 / steps_per_epoch)`` times the last one, at
+    most ``max_lr`` (``grow``). The first search begins at ``max_lr``. Parameter groups keep the ratios of the
+    LRs that they began with, and are scaled together.
+
+    Call ``step(closure)`` between ``backward`` and ``optimizer.step``. It changes the LRs and nothing else:
+    see ``Evaluation`` for what a closure may do, and ``training_step`` for a loop in which the evaluations
+    have the noise (dropout) that the gradient was computed with. Cost: a forward pass for each LR that is
+    tried (and one for the loss before the step, unless the closure is an ``Evaluation`` that knows it), with
+    ``backward`` too if the closure calls it; for the moment of the search, two copies of the parameters, and
+    one of the gradients and of the optimizer's state.
+
+    Args:
+        optimizer: whose LR is searched for.
+        armijo: what part of the decrease that the slope promises must come true (the paper's c); above 0 and
+            below 1.
+        backtrack: what a failed LR is multiplied by (the paper's beta); above 0 and below 1.
+        reset: ``keep``, ``max`` or ``grow``.
+        growth: how much the first LR of a search may grow in an epoch (the paper's gamma); 1 or more.
+        steps_per_epoch: how many steps an epoch has (the paper's n / b).
+        max_lr: the largest LR; one number, or one for each parameter group. Default: the group's LR.
+        max_backtracks: how often one search may backtrack; then the last LR tried is used as it is.
+
+    Raises:
+        BadInput: a setting cannot be used, or the optimizer's update is not proportional to its LR.
+    """
+
+    armijo: float
+    backtrack: float
+    reset: str
+    growth: float
+    steps_per_epoch: int
+    max_backtracks: int
+
+    needs: ClassVar[Needs] = "closure"
+    knobs: ClassVar[tuple[str, ...]] = (
+        "armijo", "backtrack", "reset", "growth", "steps_per_epoch", "max_lr", "max_lr_ratio",
+        "max_backtracks",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        armijo: float = 0.1,
+        backtrack: float = 0.9,
+        reset: str = "grow",
+        growth: float = 2.0,
+        steps_per_epoch: int = 1,
+        max_lr: float | Sequence[float] | None = None,
+        max_backtracks: int = 50,
+    ) -> None:
+        require_scaled_updates("line-search", optimizer)
+        self.optimizer = optimizer
+        self._apply(
+            {
+                "armijo": armijo, "backtrack": backtrack, "reset": reset, "growth": growth,
+                "steps_per_epoch": steps_per_epoch, "max_backtracks": max_backtracks,
+            }
+        )  # fmt: skip
+        self._init_lrs = group_lrs(optimizer)
+        self._last_lr = list(self._init_lrs)
+        _, self.max_lrs = live_bounds(optimizer, None, self._init_lrs if max_lr is None else max_lr)
+        #: The LRs over those that they began with.
+        self._scale = 1.0
+        self._searched = False
+        #: Forward passes that searches have cost so far, beyond the one that the gradient comes from.
+        self.evaluations = 0
+        #: How often the last search backtracked; None where there was nothing to search for.
+        self.backtracks: int | None = None
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
+    ) -> LineSearch:
+        """The schedule that a config describes.
+
+        ``max_lr`` is read as ``read_bound`` does; without it, it is ``max_lr_ratio`` (1 or more, default 1)
+        times the LR of each group.
+
+        Raises:
+            BadInput: a setting cannot be used.
+        """
+        settings = present(config, cls.knobs)
+        ratio = read_range("max_lr_ratio", settings.pop("max_lr_ratio", 1.0), 1)
+        lrs, given = group_lrs(optimizer), settings.get("max_lr")
+        settings["max_lr"] = (
+            [lr * ratio for lr in lrs] if given is None else read_bound("max_lr", given, config, lrs)
+        )
+        return cls(optimizer, **settings)
+
+    def step(self, closure: Closure, /) -> None:
+        """Set the LRs for the step that the optimizer makes next.
+
+        Args:
+            closure: computes the loss of the batch that the present gradients are of.
+
+        Raises:
+            BadInput: it is no function.
+        """
+        if not callable(closure):
+            raise BadInput("closure", closure, "a function that computes the loss of the batch again")
+        again = closure if isinstance(closure, Evaluation) else Evaluation(self.optimizer, closure)
+        known, self._init_lrs = again.count, self._followed_groups()
+        start = self._start()
+        scale = self._search(again, start)
+        self.evaluations += again.count - known
+        if scale is not None:
+            self._scale, self._searched = scale, True
+        self._last_lr = self._lrs(self._scale)
+        for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            write_lr(group, lr)
+
+    def get_last_lr(self) -> list[float]:
+        """The LR of every parameter group, as the last search left it."""
+        return list(self._last_lr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings, LRs and counts, as copies."""
+        return {
+            **{name: getattr(self, name) for name in (*_SETTINGS, *_MEMORY)},
+            **{name: list(getattr(self, name)) for name in _LISTS},
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Go on from a state, LRs included.
+
+        Raises:
+            BadInput: it is of another number of parameter groups, or cannot be used; nothing changed.
+        """
+        count = len(self.optimizer.param_groups)
+        lists = {name: read_per_group(f"the state's {name}", state_dict[name], count) for name in _LISTS}
+        searched = read_flag("the state's _searched", state_dict["_searched"])
+        self._apply(state_dict)
+        self.__dict__.update(lists)
+        self.__dict__.update({name: state_dict[name] for name in _MEMORY}, _searched=searched)
+        for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            write_lr(group, lr)
+
+    def _start(self) -> float:
+        """Where a search begins: the paper's Algorithm 2."""
+        pairs = zip(self.max_lrs, self._init_lrs, strict=True)
+        top = min(high / lr for high, lr in pairs if lr > 0)
+        if not self._searched or self.reset == "max":
+            return top
+        grown = self.growth ** (1 / self.steps_per_epoch) if self.reset == "grow" else 1.0
+        return min(self._scale * grown, top)
+
+    @torch.no_grad()
+    def _search(self, again: Evaluation, start: float) -> float | None:
+        """The scale that meets the condition, or None if there is nothing to search for."""
+        self.backtracks = None
+        with noise_kept(self.optimizer):
+            after = probe(self.optimizer, self._lrs(start))
+        before = {parameter: parameter.detach().clone() for parameter in after}
+        promised = self._promised(before, after)
+        if not (promised > 0.0 and math.isfinite(promised)):
+            return None
+        loss = again() if again.loss is None else again.loss
+        if not math.isfinite(loss):
+            return None
+        rounding = abs(loss) * max(torch.finfo(parameter.dtype).eps for parameter in before)
+        share = 1.0
+        try:
+            for tried in range(self.max_backtracks + 1):
+                self.backtracks, share = tried, self.backtrack**tried
+                for parameter, was in before.items():
+                    parameter.copy_(torch.lerp(was, after[parameter], share))
+                if again() <= loss - self.armijo * share * promised + rounding:
+                    break
+        finally:
+            for parameter, was in before.items():
+                parameter.copy_(was)
+        return start * share
+
+    def _promised(self, before: dict[Tensor, Tensor], after: dict[Tensor, Tensor]) -> float:
+        """The decrease of the loss over the whole step, were it as steep throughout as at its beginning."""
+        total = 0.0
+        for _, parameter in moving(self.optimizer):
+            if parameter.grad is not None and parameter in after:
+                fall = plain(before[parameter]) - plain(after[parameter])
+                total += float((plain(parameter.grad) * fall).sum())
+        return total
+
+    def _lrs(self, scale: float) -> list[float]:
+        return [min(lr * scale, high) for lr, high in zip(self._init_lrs, self.max_lrs, strict=True)]
+
+    def _followed_groups(self) -> list[float]:
+        """The initial LRs, with those of groups that were added: they keep their ratio to the LRs now."""
+        added = self.optimizer.param_groups[len(self._init_lrs) :]
+        more = [float(group["lr"]) / self._scale for group in added]
+        self.max_lrs += [lr * (self.max_lrs[0] / (self._init_lrs[0] or 1.0)) for lr in more]
+        return self._init_lrs + more
+
+    def _apply(self, given: Mapping[str, Any]) -> None:
+        """Check every setting, then set them all."""
+        self.__dict__.update(
+            {
+                "armijo": read_range("armijo", given["armijo"], 0, 1, open_ends=True),
+                "backtrack": read_range("backtrack", given["backtrack"], 0, 1, open_ends=True),
+                "reset": read_choice("reset", given["reset"], RESETS),
+                "growth": read_range("growth", given["growth"], 1),
+                "steps_per_epoch": read_whole("steps_per_epoch", given["steps_per_epoch"], 1),
+                "max_backtracks": read_whole("max_backtracks", given["max_backtracks"], 0),
+            }
+        )
+
+
+_SETTINGS = ("armijo", "backtrack", "reset", "growth", "steps_per_epoch", "max_backtracks")
+_MEMORY = ("_scale", "_searched", "evaluations", "backtracks")
+_LISTS = ("_last_lr", "_init_lrs", "max_lrs")
