@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -23,7 +24,7 @@ OWN = {"greedy": "greedy_lr"}
 def test_the_spaces_that_others_rely_on_are_there() -> None:
     assert {*GREEDY, "constant", "linear", "cosine", "step", "exponential", "plateau"} <= set(NAMES)
     assert {"cosine_restarts", "polynomial", "one_cycle", "warmup_stable_decay", "any_schedule"} <= set(NAMES)
-    assert {"prodigy", "dadaptation", "schedule_free"} <= set(NAMES)
+    assert {"prodigy", "dadaptation", "schedule_free", "hypergradient", "line_search"} <= set(NAMES)
 
 
 @every
@@ -84,16 +85,23 @@ def test_its_optimizer_takes_every_point(name: str) -> None:
 @every
 def test_its_schedule_takes_every_point(name: str) -> None:
     torch = pytest.importorskip("torch")
-    from tune_lr.schedules import build_schedule
+    from tune_lr.schedules import build_schedule, training_step
 
     space = load_space(name)
     for values in [space.default(), *space.sample(25, 1)]:
         config = space.config(values)
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config["lr"])
+        parameter = torch.nn.Parameter(torch.ones(1))
+        optimizer = torch.optim.SGD([parameter], lr=config["lr"])
         schedule = build_schedule(config, optimizer, total_epochs=5)
-        for step in range(5):
-            optimizer.step()
-            schedule.step(1.0 / (step + 1))
+
+        def closure(optimizer: Any = optimizer, parameter: Any = parameter) -> Any:
+            optimizer.zero_grad()
+            loss = parameter.square().sum()
+            loss.backward()
+            return loss
+
+        for _ in range(5):
+            training_step(optimizer, schedule, closure)
         assert all(0 <= rate < float("inf") for rate in schedule.get_last_lr())
 
 
@@ -107,7 +115,7 @@ def test_any_schedule_has_every_schedule() -> None:
 def test_any_schedule_has_the_knobs_of_each_schedule(schedule: str) -> None:
     """The same as its own space, with ranges that have points in common, and no knob of another schedule."""
     together, alone = load_space("any_schedule"), load_space(OWN.get(schedule, schedule.replace("-", "_")))
-    chosen = {**together.default(), "schedule": schedule, "smooth": True}
+    chosen = {**alone.default(), **together.default(), "schedule": schedule, "smooth": True}
     there, here = together.active(chosen), alone.active({**alone.default(), "smooth": True})
     # Stepping by batch is what a configuration without the key means.
     assert set(there) == set(here) - {name for name in here if alone.knobs[name].every() == ("batch",)}
