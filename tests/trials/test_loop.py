@@ -99,6 +99,8 @@ KILLED_CONFIGS = [
     {"patience": 0, "step_every": "epoch"},
     {"optimizer": "adam", "clip_norm": 0.1},
     {"optimizer": "adamw", "weight_decay": 0.1, "beta1": 0.8},
+    {"schedule": "hypergradient", "per": "parameter", "optimizer": "adam"},
+    {"schedule": "line-search", "reset": "keep", "optimizer": "adamw"},
     *({"schedule": name} for name in registry.names("schedules")),
 ]
 
@@ -218,22 +220,48 @@ def test_by_batch_the_schedule_sees_every_training_loss_and_the_gradients(record
     assert all(map(all, recorder["schedule"].gradients))
 
 
-def test_by_epoch_the_schedule_sees_the_validation_loss(recorder: dict[str, Any]) -> None:
+def test_by_epoch_the_schedule_sees_the_validation_loss(
+    recorder: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recorder, "needs", "loss")
     curve, _ = run({"step_every": "epoch"})
     assert recorder["schedule"].seen == [row["val_loss"] for row in curve.rows.values()]
 
 
-def test_by_epoch_without_a_validation_loss_it_sees_the_training_loss(recorder: dict[str, Any]) -> None:
+def test_by_epoch_without_a_validation_loss_it_sees_the_training_loss(
+    recorder: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recorder, "needs", "loss")
     by_score = trainer(validate=lambda model: {"score": 0.9})
     curve, _ = run({"step_every": "epoch"}, by_score, metric="score")
     assert recorder["schedule"].seen == [row["train_loss"] for row in curve.rows.values()]
 
 
-def test_a_schedule_that_needs_a_closure_is_refused(
-    recorder: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Recorder, "needs", "closure")
-    assert "write the loop by hand" in (run({})[1].error or "")
+@pytest.mark.parametrize("name", ["hypergradient", "line-search"])
+def test_a_schedule_that_needs_every_batch_is_not_stepped_by_epoch(name: str) -> None:
+    with pytest.raises(BadInput, match=rf"step_every: 'epoch' .* batch: schedule '{name}' needs the"):
+        _fit_here({"schedule": name, "step_every": "epoch"})
+
+
+def test_line_search_under_mixed_precision_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"mixed_precision: True .* false: schedule 'line-search' compares"):
+        _fit_here({"schedule": "line-search", "mixed_precision": True})
+
+
+def test_line_search_lowers_the_loss_with_dropout_and_clipping() -> None:
+    curve, outcome = run({"schedule": "line-search", "lr": 1.0, "momentum": 0.0, "clip_norm": 1.0})
+    assert outcome == Outcome("completed")
+    assert curve.rows[EPOCHS]["val_loss"] < 0.3 * UNTRAINED
+
+
+@pytest.mark.parametrize("per", ["all", "parameter"])
+def test_hypergradient_sees_unscaled_gradients(monkeypatch: pytest.MonkeyPatch, per: str) -> None:
+    """Were they scaled by 65536, the additive rule would move the LR to its bound at once."""
+    monkeypatch.setattr(loop, "_can_mix", lambda device: True)
+    config = {"schedule": "hypergradient", "rule": "additive", "hyper_lr": 1e-6, "per": per}
+    curve, outcome = run({**config, "mixed_precision": True})
+    assert outcome == Outcome("completed")
+    assert 0.0 < abs(curve.rows[1]["lr"] - 0.05) < 1e-3
 
 
 def test_validation_runs_in_eval_mode_without_gradients_and_training_goes_on_in_train_mode() -> None:

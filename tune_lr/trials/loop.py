@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from tune_lr.errors import BadInput
 from tune_lr.schedules import Schedule, build_schedule, step_every
+from tune_lr.schedules.stepping import evaluation_of, settle
 from tune_lr.trials.optimizers import build_optimizer, effective_lr, set_mode
 from tune_lr.trials.randomness import seed_everything
 from tune_lr.trials.trial import Trial
@@ -46,9 +47,11 @@ def fit(
       ``momentum``, ``beta1``, ``beta2``, ...); one with modes (schedule-free) is switched as it should be;
     * ``schedule``: a registered name, ``greedy`` if missing;
     * ``step_every``: ``batch`` (default: the schedule sees every training loss) or ``epoch`` (it sees
-      ``val_loss``, or the training loss where ``validate`` gives none);
-    * ``clip_norm``: the gradient's largest norm, no clipping if missing or 0;
-    * ``mixed_precision``: float16 autocast and loss scaling, on CUDA only; off if missing.
+      ``val_loss``, or the training loss where ``validate`` gives none; not for schedules that need the
+      gradients or the loss of each batch anew);
+    * ``clip_norm``: the gradient's largest norm, no clipping if missing or 0; schedules see it clipped;
+    * ``mixed_precision``: float16 autocast and loss scaling, on CUDA only; off if missing. Not for schedules
+      that compare losses of one batch (``line-search``).
 
     The global generators are seeded with ``trial.seed`` before the first batch; seed before you build the
     model (workers do) and the whole trial is repeatable, interrupted or not.
@@ -125,6 +128,12 @@ class _Training:
 
     def batch(self, inputs: Any, targets: Any) -> float:
         """One step of the optimizer, and of the schedule if it steps by batch; the loss before it."""
+
+        @torch.no_grad()
+        def evaluate() -> Tensor:
+            return self.loss(self.model(inputs), targets)
+
+        again = evaluation_of(self.optimizer, self.schedule, evaluate)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, enabled=self.scaler.is_enabled()):
             loss = self.loss(self.model(inputs), targets)
@@ -132,14 +141,20 @@ class _Training:
         if not math.isfinite(value):
             return value
         self.scaler.scale(loss).backward()
-        if self.clip_norm:
+        if self.clip_norm or self.schedule.needs == "gradient":
             self.scaler.unscale_(self.optimizer)
+        if self.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        if self.step_every == "batch":
+            settle(self.schedule, self.update, value, again)
+        else:
+            self.update()
+        return value
+
+    def update(self) -> None:
+        """The optimizer's step, left out where loss scaling was too much for float16."""
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if self.step_every == "batch":
-            self.schedule.step(value)
-        return value
 
     @torch.no_grad()
     def validate(self, how: Validate | Iterable[Any]) -> dict[str, Any]:
@@ -170,14 +185,22 @@ def _assemble(
 ) -> _Training:
     optimizer = optimizer or build_optimizer(config, model.parameters())
     schedule = build_schedule(config, optimizer, total_epochs=trial.max_epochs, steps_per_epoch=batches)
-    if schedule.needs == "closure":
-        raise BadInput(
-            "schedule", config.get("schedule"), "one that needs no closure (write the loop by hand)"
-        )
-    mixed = bool(config.get("mixed_precision", False)) and _can_mix(trial.device)
+    every, mixed = step_every(config), bool(config.get("mixed_precision", False))
+    _check_it_can_be_served(schedule, config.get("schedule"), every, mixed)
+    mixed = mixed and _can_mix(trial.device)
     scaler = torch.amp.GradScaler(trial.device.type, enabled=mixed)
     clip_norm = float(config.get("clip_norm") or 0.0)
-    return _Training(model, optimizer, schedule, scaler, loss, trial.device, step_every(config), clip_norm)
+    return _Training(model, optimizer, schedule, scaler, loss, trial.device, every, clip_norm)
+
+
+def _check_it_can_be_served(schedule: Schedule, name: Any, every: str, mixed: bool) -> None:
+    """Refuse settings under which a schedule cannot have what it needs."""
+    if every == "epoch" and schedule.needs in ("gradient", "closure"):
+        what = "gradient" if schedule.needs == "gradient" else "loss, evaluated again,"
+        raise BadInput("step_every", every, f"batch: schedule '{name}' needs the {what} of every batch")
+    if mixed and schedule.needs == "closure":
+        expected = f"false: schedule '{name}' compares losses of one batch, for which float16 is too coarse"
+        raise BadInput("mixed_precision", mixed, expected)
 
 
 def _count(train: Iterable[Any]) -> int:
