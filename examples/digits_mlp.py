@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import tune_lr
+from tune_lr.schedules import training_step
 
 BATCH = 48  # 30 batches an epoch
 
@@ -42,12 +43,17 @@ def train(config, trial):
 
     for _ in trial.epochs():  # begins where the checkpoint left off, ends when the trial is to stop
         for rows in torch.randperm(len(x)).split(BATCH):
-            loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if not by_epoch:
-                schedule.step(loss.item())  # the schedule sees every batch
+
+            def gradients(rows=rows):
+                optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+                loss.backward()
+                return loss
+
+            if by_epoch:
+                optimizer.step(gradients)
+            else:
+                training_step(optimizer, schedule, gradients)  # the schedule sees every batch
 
         with torch.no_grad():
             scores = model(x_val)
