@@ -29,6 +29,10 @@ PARTS: dict[str, dict[str, str]] = {
         "step": "tune_lr.schedules.baselines:StepDecay",
         "warmup-stable-decay": "tune_lr.schedules.phases:WarmupStableDecay",
     },
+    # Schedules that a job runs to find something out. A config may name them, but nobody tunes them.
+    "probes": {
+        "range-sweep": "tune_lr.schedules.range_sweep:RangeSweep",
+    },
     "optimizers": {
         "sgd": "tune_lr.trials.optimizers.plain:sgd",
         "adam": "tune_lr.trials.optimizers.plain:adam",

@@ -55,7 +55,8 @@ def build_schedule(
     name = config.get("schedule", "greedy")
     if not isinstance(name, str):
         raise BadInput("schedule", name, f"a name, one of: {', '.join(registry.names('schedules'))}")
-    part = registry.load("schedules", name)
+    kind = "probes" if name in registry.PARTS["probes"] else "schedules"
+    part = registry.load(kind, name)
     if not hasattr(part, "from_config"):
         return cast(Schedule, part(optimizer, **present(config, part.knobs)))
     epochs = config.get("max_epochs") if total_epochs is None else total_epochs

@@ -1,4 +1,4 @@
-"""What runs engines: ``tune`` and ``resume``."""
+"""Tuning jobs: ``tune`` and ``resume``."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def prepare(
         out: the experiment's folder.
         asked: the fields of ``Job``.
     """
-    trainer = _trainer(train)
-    job = Job.make({**asked, "trainer": str(trainer), "space": _space(space).to_dict()})
+    trainer = trainer_of(train)
+    job = Job.make({**asked, "trainer": str(trainer), "space": space_of(space).to_dict()})
     return Experiment.open(out if out is not None else new_folder(trainer), job), trainer
 
 
@@ -112,7 +112,7 @@ def reopen(
                 "the training function again, since it has no file: tune_lr.resume(folder, train), or "
                 "--trainer FILE[:FUNCTION] on the command line",
             )
-    trainer = _trainer(train)
+    trainer = trainer_of(train)
     registry.load("engines", changes.get("engine", experiment.job.engine))  # before it is written down
     experiment.change({**changes, "trainer": str(trainer)})
     return experiment, trainer
@@ -134,10 +134,10 @@ def run(experiment: Experiment, trainer: Trainer, listeners: tuple[Listener, ...
     return experiment
 
 
-def new_folder(trainer: Trainer) -> Path:
-    """``runs/<trainer>-<date>-<time>``, a name that is free."""
+def new_folder(trainer: Trainer, what: str = "") -> Path:
+    """``runs/<what><trainer>-<date>-<time>``, a name that is free."""
     stem = Path(trainer.file).stem if trainer.file else trainer.function.strip("<>") or "train"
-    base = Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    base = Path("runs") / f"{what}{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     candidate, number = base, 1
     while candidate.exists():
         number += 1
@@ -154,11 +154,13 @@ def _shown(progress: bool) -> Iterator[tuple[Listener, ...]]:
         yield (listener,)
 
 
-def _trainer(train: Train | str) -> Trainer:
+def trainer_of(train: Train | str) -> Trainer:
+    """The trainer that a function or a text names."""
     return Trainer.from_text(train) if isinstance(train, str) else Trainer.from_callable(train)
 
 
-def _space(space: Space) -> SearchSpace:
+def space_of(space: Space) -> SearchSpace:
+    """The space itself, by name, path, content, or as it is."""
     if isinstance(space, SearchSpace):
         return space
     if isinstance(space, Mapping):
