@@ -50,17 +50,22 @@ def report(cells: Sequence[Finished], about: Mapping[str, str]) -> str:
 
 
 def published_table(cells: Sequence[Finished]) -> str:
-    """Medians over the test functions, weighed as the published variants are."""
+    """Medians over the test functions, weighed as the published variants are; and on how many of them GreedyLR
+    with patience 1 is better / equal / worse."""
+    modes, names = ("default", "tuned"), _in_order(cells, "schedule")
+    verdicts = [compare(cells, names[0], mode, names[1:]) for mode in modes]
     rows = []
-    for name in _in_order(cells, "schedule"):
+    for name in names:
         own = [cell for cell in cells if cell["schedule"] == name]
         told = REPORTED[name.split(" ")[0]][1]
-        rows.append([name, number(told), *(number(_pooled(own, mode)) for mode in ("default", "tuned"))])
+        medians = [number(_pooled(own, mode), 3) for mode in modes]
+        met = [_three(shares(c for c in found if c.rival == name)) for found in verdicts]
+        rows.append([name, number(told, 3), *medians, *met])
     both = [cell for cell in cells if cell["schedule"].startswith("greedy")]
-    if both:
-        median = [number(_pooled(both, mode)) for mode in ("default", "tuned")]
-        rows.insert(2, ["greedy 1 and 10 together", number(REPORTED["greedy"][1]), *median])
-    return table(["schedule", "reported", "ours, LR 0.01", "ours, LR chosen on other seeds"], rows)
+    together = [number(_pooled(both, mode), 3) for mode in modes]
+    rows.insert(2, ["greedy 1 and 10 together", number(REPORTED["greedy"][1], 3), *together, "", ""])
+    head = ["schedule", "reported", "ours, LR 0.01", "ours, LR chosen"]
+    return table([*head, "greedy 1 against it, LR 0.01", "greedy 1 against it, LR chosen"], rows)
 
 
 def _pooled(cells: Iterable[Finished], mode: str) -> float:
@@ -177,9 +182,9 @@ def kinds_table(cells: Sequence[Finished]) -> str:
     )
 
 
-def number(value: float) -> str:
-    """Two digits; ``div.`` for a run that left the finite numbers."""
-    return "div." if value >= DIVERGED or not math.isfinite(value) else f"{value:.2g}"
+def number(value: float, digits: int = 2) -> str:
+    """A loss in a few digits; ``div.`` for a run that left the finite numbers."""
+    return "div." if value >= DIVERGED or not math.isfinite(value) else f"{value:.{digits}g}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
