@@ -118,6 +118,18 @@ def test_a_state_brings_the_lrs_with_it(name: str) -> None:
     assert [group["lr"] for group in second.optimizer.param_groups] == first.schedule.get_last_lr()
 
 
+def test_it_begins_at_the_lr_of_now_whatever_scheduled_before(name: str) -> None:
+    fresh, used = Run(name), Run(name)
+    for earlier in ("one-cycle", "cosine"):
+        build_schedule({"schedule": earlier}, used.optimizer, 10).step(1.0)
+    config = {"schedule": name, "lr": 0.05, "patience": 2}
+    for run in (fresh, used):
+        for group, lr in zip(run.optimizer.param_groups, (0.05, 0.02), strict=True):
+            group["lr"] = lr
+        run.schedule = build_schedule(config, run.optimizer, 10, steps_per_epoch=4)
+    assert [fresh.step(loss) for loss in LOSSES] == [used.step(loss) for loss in LOSSES]
+
+
 def test_the_step_of_the_optimizer_is_not_wrapped(name: str) -> None:
     assert "step" not in vars(Run(name).optimizer)
 

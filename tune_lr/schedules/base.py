@@ -57,7 +57,8 @@ class TorchSchedule:
 
     Args:
         optimizer: whose LRs are scheduled.
-        make: builds torch's scheduler from the optimizer.
+        make: builds torch's scheduler from the optimizer. It begins at the optimizer's LRs of now, whatever
+            scheduled it before.
     """
 
     needs: ClassVar[Needs] = "nothing"
@@ -66,6 +67,8 @@ class TorchSchedule:
     def __init__(self, optimizer: Optimizer, make: Callable[[Optimizer], LRScheduler]) -> None:
         own_step = vars(optimizer).get("step")
         self.optimizer = optimizer
+        for group in optimizer.param_groups:  # torch would begin where an earlier scheduler began
+            group.pop("initial_lr", None)
         self.scheduler = make(optimizer)
         if own_step is None:
             vars(optimizer).pop("step", None)
