@@ -1,7 +1,7 @@
 """Lightning: reports to a trial, and any schedule of tune-lr from ``configure_optimizers``.
 
-Lightning 2 takes an ``LRScheduler`` only. It steps it without a metric, or with what ``monitor`` names where the
-configuration says ``reduce_on_plateau``, which for a ``ReduceLROnPlateau`` it says by itself.
+Lightning 2 takes an ``LRScheduler`` only. It steps it without a metric, or with what ``monitor`` names where
+the configuration says ``reduce_on_plateau``, which for a ``ReduceLROnPlateau`` it says by itself.
 """
 
 from __future__ import annotations
