@@ -50,8 +50,8 @@ def report(cells: Sequence[Finished], about: Mapping[str, str]) -> str:
 
 
 def published_table(cells: Sequence[Finished]) -> str:
-    """Medians over the test functions, weighed as the published variants are; and on how many of them GreedyLR
-    with patience 1 is better / equal / worse."""
+    """Medians over the test functions, weighed as the published variants are; and on how many of them
+    GreedyLR with patience 1 is better / equal / worse."""
     modes, names = ("default", "tuned"), _in_order(cells, "schedule")
     verdicts = [compare(cells, names[0], mode, names[1:]) for mode in modes]
     rows = []
