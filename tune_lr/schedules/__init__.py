@@ -38,7 +38,8 @@ def build_schedule(
 
     ``config["schedule"]`` names it as the registry does (default ``greedy``); of the other keys those that
     are its knobs are read, and the rest (model, batch size, momentum) are ignored, as is a knob that is
-    None. The LR to start from is the optimizer's.
+    None. The LR to start from is the optimizer's; to schedules that rise first (one-cycle,
+    warmup-stable-decay) and to line-search it is the highest one.
 
     Args:
         config: a trial's configuration.
