@@ -24,7 +24,7 @@ CONTEXT = 32
 
 @cache
 def text():
-    """Training and validation text in pieces of 32 letters (480 and 96 of them), for the model's arguments."""
+    """Training and validation text, in 480 and 96 pieces of 32 letters, as the model's arguments."""
     from pydoc_data.topics import topics
 
     pages = "\n".join(topics[name] for name in sorted(topics)).lower()
@@ -53,6 +53,7 @@ def train(config, trial):
                 output_dir=folder,
                 num_train_epochs=trial.max_epochs,
                 per_device_train_batch_size=16,  # 30 batches an epoch
+                per_device_eval_batch_size=96,
                 learning_rate=config["lr"],
                 weight_decay=config.get("weight_decay", 0.01),
                 metric_for_best_model="eval_loss",  # what a schedule hears that is stepped once an epoch

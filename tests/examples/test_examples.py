@@ -23,7 +23,9 @@ from tune_lr.trials.run import Leg, Outcome, run_leg
 from tune_lr.trials.trainer import Trainer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-TRAINERS = ["digits_mlp", "digits_cnn", "diabetes_mlp", "char_lm"]
+TRAINERS = ["digits_mlp", "digits_cnn", "diabetes_mlp", "char_lm", "lightning_module", "accelerate_loop"]
+#: A step of Trainer's takes so long that it is left out where many are needed.
+ALL_TRAINERS = [*TRAINERS, "huggingface_trainer"]
 
 
 def load(name: str) -> Any:
@@ -39,7 +41,7 @@ def default_config() -> dict[str, Any]:
     return space.config(space.default())
 
 
-@pytest.mark.parametrize("name", TRAINERS)
+@pytest.mark.parametrize("name", ALL_TRAINERS)
 def test_it_learns_and_goes_on_after_a_kill_as_if_there_was_none(tmp_path: Path, name: str) -> None:
     train, config = load(name), default_config()
 
@@ -76,7 +78,7 @@ assert not torch.cuda.is_initialized()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
-@pytest.mark.parametrize("name", TRAINERS)
+@pytest.mark.parametrize("name", ALL_TRAINERS)
 def test_importing_it_starts_no_thread_and_touches_no_gpu(name: str) -> None:
     as_a_nursery = environment(1, PYTHONPATH=str(EXAMPLES.parent))
     command = [sys.executable, "-c", _IMPORT, str(EXAMPLES / f"{name}.py")]

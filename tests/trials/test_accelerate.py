@@ -110,7 +110,7 @@ def test_once_an_epoch_it_is_stepped_whatever_the_optimizer_did() -> None:
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "plateau", "greedy"])
 def test_a_config_names_any_schedule(name: str) -> None:
-    """As one of torch's where Accelerate shall skip and save it; else it stays as it is, and works as well."""
+    """As one of torch's where Accelerate shall skip and save it; else it stays as it is, and works too."""
     config = {"lr": 0.1, "schedule": name}
     shaped = Training(lambda optimizer: as_torch(build_schedule(config, optimizer, EPOCHS, STEPS)))
     bare = Training(lambda optimizer: build_schedule(config, optimizer, EPOCHS, STEPS))
