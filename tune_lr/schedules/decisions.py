@@ -49,29 +49,35 @@ class Decisions:
         self.start_lrs = [float(lr) for lr in lrs]
         self._steps, self._moves, self._losses = array("q"), array("b"), array("d")
         self._lrs = [array("d") for _ in lrs]
+        self._fresh: list[tuple[int, Move, float, list[float]]] = []  # not packed into the columns yet
 
-    def note(self, step: int, move: Move, loss: float, lrs: Sequence[float]) -> None:
-        """Write down one move and the LRs after it."""
-        self._steps.append(step)
-        self._moves.append(MOVES.index(move))
-        self._losses.append(loss)
-        while len(self._lrs) < len(lrs):
-            self._lrs.append(array("d", [math.nan] * (len(self._steps) - 1)))
-            self.start_lrs.append(math.nan)
-        for column, lr in zip(self._lrs, lrs, strict=True):
-            column.append(lr)
+    def note(self, step: int, move: Move, loss: float, lrs: list[float]) -> None:
+        """Write down one move and the LRs after it; the list is kept, and must not be changed any more."""
+        self._fresh.append((step, move, loss, lrs))
+        if len(self._fresh) > 500:
+            self._pack()
 
-    def last_lrs(self) -> list[float]:
-        """The LRs after the last move that was noted."""
-        return [column[-1] for column in self._lrs] if self._steps else list(self.start_lrs)
+    def _pack(self) -> None:
+        for step, move, loss, lrs in self._fresh:
+            while len(self._lrs) < len(lrs):
+                self._lrs.append(array("d", [math.nan] * len(self._steps)))
+                self.start_lrs.append(math.nan)
+            self._steps.append(step)
+            self._moves.append(MOVES.index(move))
+            self._losses.append(loss)
+            for column, lr in zip(self._lrs, lrs, strict=True):
+                column.append(lr)
+        self._fresh.clear()
 
     def changes(self) -> Iterator[tuple[int, str, float, tuple[float, ...]]]:
         """Step, move, loss and LRs of every note, in order."""
+        self._pack()
         for i, step in enumerate(self._steps):
             yield step, MOVES[self._moves[i]], self._losses[i], tuple(column[i] for column in self._lrs)
 
     def table(self, last: int, warmup: int, cooldown: int) -> list[Decision]:
         """The rows for the steps up to ``last``, if a change is followed by so many steps of rest."""
+        self._pack()
         rows: list[Decision] = []
         at, lrs = self.start, tuple(self.start_lrs)
         rest, why, loss = 0, "hold", math.nan
@@ -89,6 +95,7 @@ class Decisions:
 
     def state_dict(self) -> dict[str, Any]:
         """The log as plain lists, for a checkpoint."""
+        self._pack()
         return {
             "start": self.start,
             "start_lrs": list(self.start_lrs),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import le
 from typing import Any, ClassVar, SupportsFloat
 
 from torch.optim import Optimizer
@@ -109,7 +110,8 @@ class GreedyLR(GreedyMemory):
         check_lrs_within(optimizer, self._init_lrs, self.min_lrs, self.max_lrs)
         self.last_epoch = 0
         self._forget()
-        self._decisions = Decisions(0, self._init_lrs)
+        self._lrs = list(self._init_lrs)
+        self._decisions = Decisions(0, self._lrs)
 
     @classmethod
     def from_config(
@@ -210,27 +212,27 @@ class GreedyLR(GreedyMemory):
             self.num_bad_epochs, self.num_good_epochs = self.num_bad_epochs + 1, 0
 
     def _raise(self, value: float, move: Move = "raise") -> None:
-        before = self._take_stock()
         self.num_good_epochs = 0
         self.reset_start = self.reset_start_original
         if move == "raise":
             self.warmup_counter = self.warmup
-        after = [raised(lr, self.factor, top, self.eps) for lr, top in zip(before, self.max_lrs, strict=True)]
-        self._write(move, value, before, after)
+        after = self._take_stock().copy()
+        for i, top in enumerate(self.max_lrs):
+            after[i] = raised(after[i], self.factor, top, self.eps)
+        self._write(move, value, after)
 
     def _cut(self, value: float, move: Move = "cut") -> None:
-        before = self._take_stock()
         self.num_bad_epochs = 0
         if move == "cut":
             self.cooldown_counter = self.cooldown
-        after = [
-            lowered(lr, self.factor, floor, self.eps) for lr, floor in zip(before, self.min_lrs, strict=True)
-        ]
-        if all(lr <= floor for lr, floor in zip(after, self.min_lrs, strict=True)):
+        after = self._take_stock().copy()
+        for i, low in enumerate(self.min_lrs):
+            after[i] = lowered(after[i], self.factor, low, self.eps)
+        if after[0] <= self.min_lrs[0] and all(map(le, after, self.min_lrs)):
             self.reset_start -= 1
             if self.reset_start <= 0:
                 move, after = "reset", list(self._init_lrs)
                 self._forget()
                 # Rest after a cut is what the original does; to go on falling would undo the reset.
                 self.cooldown_counter = 0 if self.after_change == "continue" else self.cooldown
-        self._write(move, value, before, after)
+        self._write(move, value, after)

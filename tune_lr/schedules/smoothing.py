@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: The published scheduler's plain running sum is trusted while the largest total that went into it is at
 #: most this many times the present one (plus 1): its errors then stay below 2e-11 of that for LONG_RUN steps.
-FAR = 4.0
+FAR = 8.0
 #: In longer runs, where errors would add up, the total is kept to four units in its last place.
 LONG_RUN = 10_000
 TIGHT = 2.0**-51
@@ -34,11 +35,14 @@ class RunningMean:
         window_size: how many values the window holds at most, 1 or more.
     """
 
+    __slots__ = ("_carries", "_doubt", "_drift", "_floor", "_peak", "sum", "values", "window_size")
+
     def __init__(self, window_size: int) -> None:
         self.window_size = window_size
         self.values: deque[float] = deque()
         self.sum = 0.0
-        self._peak = 0.0  # the largest total since it was last known to be right
+        self._floor = 0.0  # the sizes between which the total is trusted
+        self._peak = 0.0
         self._drift = 0.0  # how far the total is from the true one, in long runs
         self._doubt = 0.0  # how far the drift itself may be off, since it is a rounded sum too
         self._carries = False  # whether the drift is being carried along
@@ -58,27 +62,32 @@ class RunningMean:
         if len(values) > self.window_size:
             total -= values.popleft()
         self.sum = total
-        size = abs(total)
-        if size > self._peak:
-            self._peak = size
-        if self._peak <= FAR + FAR * size < math.inf:
+        if self._floor <= abs(total) <= self._peak:
             return total / len(values)
-        return self._check()
+        return self._look_again(abs(total))
 
-    def _check(self) -> float:
-        """The mean where the total may be off."""
-        self._carries = False
+    def _look_again(self, size: float) -> float:
+        """The mean where the total has left the sizes in which it is trusted."""
+        if size > self._peak and size < math.inf:
+            self._trust(size)
+            return self.sum / len(self.values)
         true = _exact_sum(self.values)
         if not abs(self.sum - true) <= LOOSE * (1.0 + sum(map(abs, self.values))):
             self.sum = true
-        self._peak = abs(self.sum)
+        self._trust(abs(self.sum))
         return self._mean()
+
+    def _trust(self, size: float) -> None:
+        """Trust totals of about this size; up to twice as much, so that not every rise is looked into."""
+        self._peak = min(2.0 * size, sys.float_info.max)
+        self._floor = self._peak / FAR - 1.0
 
     def _add_carefully(self, value: float) -> float:
         """Take a value in, and carry every rounding error along."""
         if not self._carries:
             self._sum_afresh()
             self._carries = True
+            self._peak = -1.0  # for a caller that goes back to add: look again
         self.values.append(value)
         self._accumulate(value)
         if len(self.values) > self.window_size:
@@ -86,7 +95,6 @@ class RunningMean:
         drift = abs(self._drift) + self._doubt
         if not drift <= TIGHT * abs(self.sum) and not drift <= TIGHT * sum(map(abs, self.values)):
             self._sum_afresh()
-        self._peak = max(self._peak, abs(self.sum))
         return self._mean()
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,9 +108,9 @@ class RunningMean:
         self.values = deque(value for value in given if math.isfinite(value))
         self.sum = float(state.get("sum", 0.0))
         self._carries = False
+        self._floor = math.inf  # what it was summed from is not known, so the next value has it checked
         if len(self.values) < len(given) or not math.isfinite(self.sum):
             self.sum = _exact_sum(self.values)
-        self._peak = math.inf  # what it was summed from is not known, so the next value has it checked
 
     def _accumulate(self, value: float) -> None:
         before, after = self.sum, self.sum + value
