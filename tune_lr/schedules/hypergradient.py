@@ -221,11 +221,12 @@ class Hypergradient:
             rates = self._rates.setdefault(parameter, torch.full_like(gradient, self._last_lr[i]))
             if kept is not None:
                 direction = plain(kept)
+                product = gradient * direction
                 if self.rule == "additive":
-                    new = rates + self.hyper_lr * gradient * direction
-                else:
+                    new = rates + self.hyper_lr * product
+                else:  # the signs apart, since a product may underflow
                     new = rates * (1.0 + self.hyper_lr * gradient.sign() * direction.sign())
-                new = torch.where(new.isfinite(), new, rates)
+                new = torch.where(product.isfinite() & new.isfinite(), new, rates)
                 rates.copy_(new.clamp_(self.min_lrs[i], self.max_lrs[i]))
             before, part = sums[i], rates.sum()
             sums[i] = part if before is None else before + part.to(before.device)
