@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import tune_lr
+from tune_lr import registry
 from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space, space_names
-from tune_lr.views.paste import GREEDY, paste
+from tune_lr.views.paste import GREEDY, STEPPED_TOGETHER, paste
 
 
 def test_the_names_are_those_of_the_constructor() -> None:
@@ -19,15 +20,32 @@ def test_the_names_are_those_of_the_constructor() -> None:
     assert set(GREEDY) == set(parameters) - {"optimizer"}
 
 
+def test_the_schedules_that_are_stepped_with_the_optimizer_are_those_that_need_more_than_a_loss() -> None:
+    needs = {name: registry.load("schedules", name).needs for name in registry.names("schedules")}
+    assert set(STEPPED_TOGETHER) == {name for name, need in needs.items() if need in ("gradient", "closure")}
+
+
 def pasted(config: dict[str, Any], width: int = 96) -> Any:
     """What running the lines leaves in ``schedule``."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config["lr"])
+    parameter = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=config["lr"])
     names: dict[str, Any] = {"tune_lr": tune_lr, "optimizer": optimizer, "train_loader": range(10)}
     lines = paste(config, 27, width)
     assert all(len(line) <= width for line in lines)
     exec("\n".join(lines[:-1]), names)
-    assert lines[-1].startswith("schedule.step(loss)")
+    if config.get("schedule") in STEPPED_TOGETHER:
+        exec(lines[-1], {**names, "closure": lambda: halved(parameter)})
+    else:
+        assert lines[-1].startswith("schedule.step(loss)")
     return names["schedule"]
+
+
+def halved(parameter: torch.Tensor) -> torch.Tensor:
+    """A loss with its gradient, the sort that a closure returns."""
+    parameter.grad = None
+    loss = parameter.square().sum() / 2
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss
 
 
 @pytest.mark.parametrize("width", [76, 96, 1000])
@@ -40,6 +58,8 @@ def test_every_shipped_space_has_a_line_that_runs(name: str, width: int) -> None
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config["lr"])
         tuned = tune_lr.build_schedule(config, optimizer, total_epochs=27, steps_per_epoch=10)
         assert type(made) is type(tuned)
+        if config["schedule"] in STEPPED_TOGETHER:
+            continue  # it has made a step already
         for step in range(60):
             loss = (step * 7919 % 13) / 13
             made.step(loss)

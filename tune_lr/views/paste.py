@@ -8,10 +8,12 @@ from typing import Any
 #: The names of GreedyLR's constructor (a test compares them; importing it would import torch).
 GREEDY = (
     "mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "warmup", "min_lr", "max_lr",
-    "eps", "verbose", "smooth", "window_size", "reset_start",
+    "eps", "verbose", "smooth", "window_size", "reset_start", "after_change",
 )  # fmt: skip
 #: Those of them that other things bear as well: an optimizer, another schedule, a trainer.
 _COMMON = {"mode", "warmup", "eps", "verbose"}
+#: Schedules that set the LR of the step about to be made, so that one function makes both (a test compares).
+STEPPED_TOGETHER = ("hypergradient", "line-search")
 _WIDTH = 96
 
 
@@ -27,6 +29,8 @@ def paste(config: Mapping[str, Any], max_epochs: int, width: int = _WIDTH) -> li
         return _broken("config = {", _items(config), "}", width)
     by_batch = config.get("step_every", "batch") == "batch"
     step = f"schedule.step(loss)  # after every {'batch' if by_batch else 'epoch'}"
+    if schedule in STEPPED_TOGETHER:
+        step = "tune_lr.schedules.training_step(optimizer, schedule, closure)  # every batch"
     if schedule not in (None, "greedy"):
         items = _items(config)
         given = [f"{{{items[0]}", *items[1:-1], f"{items[-1]}}}"] if items[1:] else [f"{{{items[0]}}}"]
