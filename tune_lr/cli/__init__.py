@@ -9,6 +9,7 @@ import typer
 
 from tune_lr.cli import bench, look, run
 from tune_lr.cli.errors import Commands
+from tune_lr.cli.range import lr_range
 
 app = typer.Typer(
     name="tune-lr",
@@ -24,6 +25,7 @@ app.command("resume")(run.resume)
 app.command("show")(look.show)
 app.command("plot")(look.plot)
 app.command("spaces")(look.spaces)
+app.command("range")(lr_range)
 app.add_typer(bench.app, name="bench")
 
 

@@ -42,12 +42,12 @@ def propose_bounds(lrs: Sequence[float], losses: Sequence[float]) -> Bounds:
     the first tenth (its median) to the lowest point of the smoothed curve, and must be clear: more than five
     standard errors, by the noise at either end, and a hundredth of the first loss. Then
 
-    * ``low`` is the first LR from which the smoothed loss stays below the start by a tenth of the fall and
-      two standard errors, up to the lowest point;
-    * ``high`` is the last LR before the smoothed loss has risen from its lowest point by a tenth of the fall
-      and two standard errors; where it rises there faster than the square of the LR, so that it blows up,
+    * ``low`` is the first LR from which the smoothed loss stays below the start by a fiftieth of the fall and
+      two standard errors, up to the lowest point. So early, since a training is longer than a sweep;
+    * ``high`` is the last LR before the smoothed loss has risen from its lowest point by half of the fall and
+      two standard errors; where it rises there faster than the square of the LR, so that it blows up,
       the LR at which that began. It is the end of the sweep where the loss did not rise;
-    * ``suggestion`` is the LR at which half of the fall is done, in the middle of the steepest part.
+    * ``suggestion`` is a tenth of ``high``, and ``low`` at least: far enough from where it blows up.
 
     Args:
         lrs: the LRs, growing.
@@ -71,24 +71,30 @@ def propose_bounds(lrs: Sequence[float], losses: Sequence[float]) -> Bounds:
     error_at_start = _error(values[: max(FEWEST, n // 4)], min(head, width))
     error_at_lowest = _error(values[max(0, at - width) : at + width + 1], width)
     fall = start - float(smoothed[at])
-    needed = CLEARLY * math.hypot(error_at_start, error_at_lowest)
-    if not fall > max(needed, LEAST_FALL * abs(start)):
-        raise NoBounds(_why_not(rates, smoothed, start, max(needed, LEAST_FALL * abs(start))))
+    error = math.hypot(error_at_start, error_at_lowest)
+    least = LEAST_FALL * abs(start)
+    if not fall > max(CLEARLY * error, least):
+        if fall > max(0.4 * CLEARLY * error, least):
+            raise NoBounds(
+                f"the loss falls by {fall:.2g} up to lr {rates[at]:.2g}, which is not clear in its noise (by "
+                f"{CLEARLY * error:.2g} it would be); sweep over more epochs, or with larger batches"
+            )
+        raise NoBounds(_why_not(rates, smoothed, start, max(CLEARLY * error, least)))
     fallen = start - smoothed
     first = at
-    while first > 0 and fallen[first - 1] >= max(0.1 * fall, 2 * error_at_start):
+    while first > 0 and fallen[first - 1] >= max(0.02 * fall, 2 * error_at_start):
         first -= 1
     last = at
-    while last < n - 1 and smoothed[last + 1] <= smoothed[at] + max(0.1 * fall, 2 * error_at_lowest):
+    while last < n - 1 and smoothed[last + 1] <= smoothed[at] + max(0.5 * fall, 2 * error_at_lowest):
         last += 1
     last = _before_blow_up(rates, smoothed, at, last)
-    half = first + int(np.argmax(fallen[first : at + 1] >= 0.5 * fall))
     if rates[last] < 1.5 * rates[first]:
         raise NoBounds(
             f"the loss falls at lr {rates[first]:.2g} only, within a step or two of the sweep; "
             "sweep more slowly, over more epochs"
         )
-    return Bounds(float(rates[first]), float(rates[last]), float(rates[half]))
+    low, high = float(rates[first]), float(rates[last])
+    return Bounds(low, high, max(low, high / 10))
 
 
 def _before_blow_up(rates: NDArray[np.float64], smoothed: NDArray[np.float64], at: int, last: int) -> int:

@@ -71,7 +71,7 @@ class Outcome:
 
 def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
     """Train one leg to its end. Nothing that the trainer raises escapes, but for KeyboardInterrupt."""
-    with _sole_user_of(leg.folder), _threads(leg.cpus):
+    with _sole_user_of(leg.folder), threads(leg.cpus):
         seed_everything(leg.seed)
         trial = Trial(
             leg.trial_id,
@@ -144,7 +144,7 @@ def _sole_user_of(folder: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads(count: int) -> Iterator[None]:
     """The same number of threads on every engine, since sums differ with it."""
     import torch
 

@@ -1,0 +1,71 @@
+"""``tune-lr range``: what range the knob ``lr`` should have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tune_lr.cli import options
+from tune_lr.cli.errors import ending_like_an_interrupt, say
+from tune_lr.errors import JobFailed, MissingExtra
+
+#: What help says of the defaults (a test compares them with ``lr_range``).
+DEFAULTS: dict[str, Any] = {
+    "space": "greedy_lr", "low": 1e-6, "high": 10.0, "epochs": 10, "seed": 0, "device": "auto", "cpus": 1,
+}  # fmt: skip
+
+
+def lr_range(
+    trainer: Annotated[
+        str,
+        typer.Argument(
+            metavar="TRAINER[:FUNCTION]",
+            help="path/to/file.py or package.module, with :function (train if not given).",
+        ),
+    ],
+    space: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="The space whose defaults the other knobs have.")
+    ] = DEFAULTS["space"],
+    low: Annotated[float, typer.Option(help="The LR that the sweep begins with.")] = DEFAULTS["low"],
+    high: Annotated[float, typer.Option(help="The LR that it ends with, at the latest.")] = DEFAULTS["high"],
+    epochs: Annotated[int, typer.Option(help="How many epochs it takes.")] = DEFAULTS["epochs"],
+    seed: Annotated[int, typer.Option(help="Repeatable by it.")] = DEFAULTS["seed"],
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, mps.")] = DEFAULTS["device"],
+    cpus: Annotated[int, typer.Option(help="Threads that PyTorch may use.")] = DEFAULTS["cpus"],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Where range.png and range.csv go; a new one under runs/ if not given."
+        ),
+    ] = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Propose the bounds of lr: train once while it grows from --low to --high, and watch the loss."""
+    from tune_lr import jobs
+    from tune_lr.jobs.lr_range import lr_range
+    from tune_lr.views import lr_range as view
+    from tune_lr.views.show import console_for_results, quoted
+
+    where = jobs.trainer_of(trainer)
+    typer.echo(f"{where}: lr from {low:g} to {high:g} over {epochs} epochs, and {space}'s defaults")
+    with ending_like_an_interrupt():
+        found = lr_range(
+            trainer, space, low=low, high=high, epochs=epochs, seed=seed, device=device, cpus=cpus
+        )
+    typer.echo(f"{len(found.lrs)} of {found.total_steps} steps, until {found.ended}")
+    title = Path(where.file).name if where.file else str(where)
+    sweep = view.Sweep(title, found.lrs, found.losses, found.smoothed, found.bounds)
+    view.show(sweep, console_for_results())
+    folder = Path(out) if out else jobs.new_folder(where, "range-")
+    if found.lrs:
+        view.write_csv(sweep, folder / "range.csv")
+        typer.echo(quoted(str(folder / "range.csv")))
+        try:
+            view.write_picture(sweep, folder / "range.png")
+            typer.echo(quoted(str(folder / "range.png")))
+        except MissingExtra as error:
+            say(str(error))
+    if found.bounds is None:
+        raise JobFailed(f"no bounds of lr to propose: {found.why_not}")
