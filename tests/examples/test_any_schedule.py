@@ -60,3 +60,12 @@ def test_families_are_tuned_together(tmp_path: Path) -> None:
     assert trials["config/schedule"].nunique() >= 6
     by_epoch = trials["config/step_every"] == "epoch"
     assert (by_epoch == (trials["config/schedule"] == "plateau")).all()
+
+
+@pytest.mark.parametrize("space", ["hypergradient", "line_search"])
+def test_a_schedule_that_needs_more_than_a_loss_is_tuned(tmp_path: Path, space: str) -> None:
+    experiment = tune_lr.tune(
+        EXAMPLE, space, out=tmp_path / "run", engine="inline", trials=3, max_epochs=2, progress=False
+    )
+    assert set(experiment.trials()["status"]) <= {"completed", "stopped"}
+    assert experiment.best.value < math.log(10)
