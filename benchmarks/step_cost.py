@@ -151,10 +151,10 @@ def measure(steps: int, rounds: int) -> dict[str, dict[Column, float]]:
     floats = losses(steps)
     observed = {"float": floats, "tensor": [torch.tensor(loss) for loss in floats]}
     taken: dict[str, dict[Column, list[float]]] = {name: {c: [] for c in COLUMNS} for name in ROWS}
-    turns = list(ROWS.items())
+    turns, rng = list(ROWS.items()), random.Random(1)
     for turn in range(rounds + 1):
-        turns.append(turns.pop(0))  # whoever comes first finds the losses in no cache
         for column in COLUMNS:
+            rng.shuffle(turns)  # who comes first finds the losses in no cache, who follows itself a warm one
             for name, run in turns:
                 seconds = run(observed[column.loss], column)
                 if turn:  # the first round warms up

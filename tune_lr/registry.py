@@ -29,8 +29,9 @@ PARTS: dict[str, dict[str, str]] = {
         "step": "tune_lr.schedules.baselines:StepDecay",
         "warmup-stable-decay": "tune_lr.schedules.phases:WarmupStableDecay",
     },
-    # Schedules that a job runs to find something out. A config may name them, but nobody tunes them.
-    "probes": {
+    # Schedules that a config may name, but that nobody tunes: the replay of a run, the sweep of a range test.
+    "untuned_schedules": {
+        "fixed": "tune_lr.schedules.replay:FixedLR",
         "range-sweep": "tune_lr.schedules.range_sweep:RangeSweep",
     },
     "optimizers": {

@@ -56,7 +56,7 @@ def build_schedule(
     name = config.get("schedule", "greedy")
     if not isinstance(name, str):
         raise BadInput("schedule", name, f"a name, one of: {', '.join(registry.names('schedules'))}")
-    kind = "probes" if name in registry.PARTS["probes"] else "schedules"
+    kind = "untuned_schedules" if name in registry.PARTS["untuned_schedules"] else "schedules"
     part = registry.load(kind, name)
     if not hasattr(part, "from_config"):
         return cast(Schedule, part(optimizer, **present(config, part.knobs)))

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from tune_lr.schedules.base import Needs, group_lrs, present, read_bound, read_number, read_range
 from tune_lr.schedules.decisions import Decisions, Move
 from tune_lr.schedules.greedy_memory import GreedyMemory
-from tune_lr.schedules.greedy_rule import bar_below, lowered, raised
+from tune_lr.schedules.greedy_rule import bar_below, onto_bound
 from tune_lr.schedules.greedy_settings import check_lrs_within
 
 INF, NEG_INF = math.inf, -math.inf
@@ -216,18 +216,20 @@ class GreedyLR(GreedyMemory):
         self.reset_start = self.reset_start_original
         if move == "raise":
             self.warmup_counter = self.warmup
-        after = self._take_stock().copy()
+        factor, after = self.factor, self._take_stock().copy()
         for i, top in enumerate(self.max_lrs):
-            after[i] = raised(after[i], self.factor, top, self.eps)
+            whole = after[i] / factor
+            after[i] = whole if whole <= top else onto_bound(after[i], whole, top, self.eps)
         self._write(move, value, after)
 
     def _cut(self, value: float, move: Move = "cut") -> None:
         self.num_bad_epochs = 0
         if move == "cut":
             self.cooldown_counter = self.cooldown
-        after = self._take_stock().copy()
+        factor, after = self.factor, self._take_stock().copy()
         for i, low in enumerate(self.min_lrs):
-            after[i] = lowered(after[i], self.factor, low, self.eps)
+            whole = after[i] * factor
+            after[i] = whole if whole >= low else onto_bound(after[i], whole, low, self.eps)
         if after[0] <= self.min_lrs[0] and all(map(le, after, self.min_lrs)):
             self.reset_start -= 1
             if self.reset_start <= 0:

@@ -19,24 +19,14 @@ def bar_below(best: float, threshold: float) -> float:
     return best * (1.0 - threshold) if best >= 0.0 else best * (1.0 + threshold)
 
 
-def raised(lr: float, factor: float, top: float, eps: float) -> float:
-    """``lr / factor``, at most ``top``; never lower than ``lr``.
+def onto_bound(lr: float, whole: float, bound: float, eps: float) -> float:
+    """Where an LR goes that a whole step would take beyond a bound: onto the bound, or nowhere.
 
-    The last move onto a bound is left out where it is no more than ``eps``. A whole step is always made: if
-    that is less than ``eps``, it is the LR that is small, not the change.
+    A move of no more than ``eps`` is left out, unless the whole step is no more either: then it is the LR
+    that is small, not the move. An LR that is beyond the bound already stays where it is.
     """
-    whole = lr / factor
-    aim = whole if whole < top else top
-    change = aim - lr
-    return aim if change > eps or (change > 0.0 and whole - lr <= eps) else lr
-
-
-def lowered(lr: float, factor: float, floor: float, eps: float) -> float:
-    """``lr * factor``, at least ``floor``; never higher than ``lr``. ``eps`` as for ``raised``."""
-    whole = lr * factor
-    aim = whole if whole > floor else floor
-    change = lr - aim
-    return aim if change > eps or (change > 0.0 and lr - whole <= eps) else lr
+    towards = bound > lr if whole > lr else bound < lr
+    return bound if towards and (abs(bound - lr) > eps or abs(whole - lr) <= eps) else lr
 
 
 def optimal_factor(smoothness: float) -> float:

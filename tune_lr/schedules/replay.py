@@ -60,9 +60,10 @@ class LRTrace:
         if not isinstance(content, Mapping) or not {"length", "steps", "lrs"} <= set(content):
             raise BadInput("trace", content, expected)
         steps, rows = content["steps"], content["lrs"]
-        if not isinstance(steps, (list, tuple)) or not isinstance(rows, (list, tuple)):
-            raise BadInput("trace", content, expected)
-        if not steps or len(steps) != len(rows) or len({len(row) for row in rows}) != 1:
+        lists = all(isinstance(part, (list, tuple)) for part in (steps, rows)) and all(
+            isinstance(row, (list, tuple)) for row in rows
+        )
+        if not lists or not steps or len(steps) != len(rows) or len({len(row) for row in rows}) != 1:
             raise BadInput("trace", content, expected)
         whole = tuple(read_whole("trace steps", step, 0) for step in steps)
         if whole[0] != 0 or any(a >= b for a, b in itertools.pairwise(whole)):
@@ -135,14 +136,15 @@ class FixedLR:
     def from_config(
         cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
     ) -> FixedLR:
-        """Built from ``config["trace"]``: the content of a trace, or the path of a file that holds one.
+        """Built from ``config["trace"]``: a trace, its content, or the path of a file that holds one.
 
         Raises:
             BadInput: it is missing or no trace.
         """
         given = config.get("trace")
-        trace = LRTrace.load(given) if isinstance(given, (str, Path)) else LRTrace.from_dict(given or {})
-        return cls(optimizer, trace)
+        if isinstance(given, (str, Path)):
+            given = LRTrace.load(given)
+        return cls(optimizer, given if isinstance(given, LRTrace) else LRTrace.from_dict(given or {}))
 
     def step(self, loss: object = None, /) -> None:
         """Go on to the LRs after the next step."""
