@@ -88,3 +88,26 @@ def test_every_schedule_trains_with_every_optimizer(name: str, optimizer: Any) -
 
     losses = [training_step(opt, schedule, closure) for _ in range(100)]
     assert losses[-1] < 0.2 * losses[0]
+
+
+@pytest.mark.parametrize("name", ["hypergradient", "line-search"])
+def test_an_optimizer_that_accelerate_has_wrapped_is_stepped_alike(name: str) -> None:
+    accelerate = pytest.importorskip("accelerate")
+    traces = []
+    for wrapped in (True, False):
+        x = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+        optimizer = torch.optim.Adam([x], lr=0.1)
+        if wrapped:
+            optimizer = accelerate.Accelerator(cpu=True).prepare(optimizer)
+        schedule = build_schedule({"schedule": name, "per": "parameter"}, optimizer)
+
+        def closure(x: Any = x, optimizer: Any = optimizer) -> Tensor:
+            optimizer.zero_grad()
+            loss: Tensor = x.square().sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        traces.append(
+            [(training_step(optimizer, schedule, closure), schedule.get_last_lr()) for _ in range(5)]
+        )
+    assert traces[0] == traces[1]

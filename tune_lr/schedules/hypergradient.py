@@ -32,7 +32,7 @@ from tune_lr.schedules.updates import (
     moving,
     plain,
     refill,
-    require_scaled_updates,
+    scaled_by_lr,
 )
 
 #: The default of ``hyper_lr`` with the multiplicative rule.
@@ -97,8 +97,7 @@ class Hypergradient:
         min_lr: float | Sequence[float] | None = None,
         max_lr: float | Sequence[float] | None = None,
     ) -> None:
-        require_scaled_updates("hypergradient", optimizer)
-        self.optimizer = optimizer
+        self.optimizer = optimizer = scaled_by_lr("hypergradient", optimizer)
         self.per = read_choice("per", per, ("all", "group", "parameter"))
         self.rule = read_choice("rule", rule, ("multiplicative", "additive"))
         self.hyper_lr = _hyper_lr(self.rule, hyper_lr)

@@ -29,7 +29,7 @@ from tune_lr.schedules.base import (
 )
 from tune_lr.schedules.evaluation import Closure, Evaluation, noise_kept
 from tune_lr.schedules.lr_bounds import live_bounds
-from tune_lr.schedules.updates import moving, plain, probe, require_scaled_updates
+from tune_lr.schedules.updates import moving, plain, probe, scaled_by_lr
 
 RESETS = ("keep", "max", "grow")
 
@@ -97,8 +97,7 @@ class LineSearch:
         max_lr: float | Sequence[float] | None = None,
         max_backtracks: int = 50,
     ) -> None:
-        require_scaled_updates("line-search", optimizer)
-        self.optimizer = optimizer
+        self.optimizer = optimizer = scaled_by_lr("line-search", optimizer)
         self._apply(
             {
                 "armijo": armijo, "backtrack": backtrack, "reset": reset, "growth": growth,

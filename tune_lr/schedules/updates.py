@@ -15,12 +15,19 @@ from tune_lr.errors import BadInput
 from tune_lr.schedules.base import write_lr
 
 
-def require_scaled_updates(schedule: str, optimizer: Optimizer) -> None:
-    """Refuse an optimizer whose update is not its LR times a direction that does not depend on the LR.
+def scaled_by_lr(schedule: str, optimizer: Optimizer) -> Optimizer:
+    """The optimizer, out of a wrapper such as Accelerate's, if its update is its LR times a direction.
+
+    Args:
+        schedule: the name of the schedule that needs it so, for the message.
+        optimizer: the optimizer, or an optimizer around one that it holds as ``optimizer``.
 
     Raises:
-        BadInput: it is one of PyTorch's that are not, or one with train and eval modes (schedule-free).
+        BadInput: it is one of PyTorch's whose LR is no such factor, or one with train and eval modes
+            (schedule-free).
     """
+    while isinstance(getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = optimizer.optimizer  # type: ignore[attr-defined]
     modes = callable(getattr(optimizer, "train", None)) and callable(getattr(optimizer, "eval", None))
     if isinstance(optimizer, (LBFGS, Rprop)) or modes:
         expected = (
@@ -28,6 +35,7 @@ def require_scaled_updates(schedule: str, optimizer: Optimizer) -> None:
             f"schedule '{schedule}' moves the LR by that direction"
         )
         raise BadInput("optimizer", type(optimizer).__name__, expected)
+    return optimizer
 
 
 def moving(optimizer: Optimizer) -> Iterator[tuple[int, Tensor]]:
