@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tune_lr.errors import BadInput
@@ -60,6 +62,25 @@ def test_it_backtracks_as_often_as_armijo_asks(
     assert schedule.get_last_lr() == [optimizer.param_groups[0]["lr"]] == [pytest.approx(lr)]
     assert schedule.evaluations == backtracks + 1
     assert x.item() == pytest.approx(1 - lr * curvature)
+
+
+@given(
+    armijo=st.floats(0.01, 0.9),
+    curvature=st.floats(0.01, 1e3),
+    backtrack=st.floats(0.3, 0.95),
+    start=st.floats(0.01, 100.0),
+)
+def test_it_ends_at_the_first_lr_that_meets_the_condition(
+    armijo: float, curvature: float, backtrack: float, start: float
+) -> None:
+    bound = 2 * (1 - armijo) / curvature
+    tries = [start * backtrack**i for i in range(400)]
+    assume(all(abs(lr / bound - 1) > 1e-9 for lr in tries))
+    x = number(1.0)
+    optimizer = torch.optim.SGD([x], lr=start)
+    schedule = LineSearch(optimizer, armijo=armijo, backtrack=backtrack, max_backtracks=399)
+    training_step(optimizer, schedule, closure_of(optimizer, bowl(x, curvature)))
+    assert schedule.get_last_lr() == pytest.approx([next(lr for lr in tries if lr < bound)])
 
 
 def lrs_of(reset: str, **more: Any) -> tuple[list[float], list[int | None]]:
@@ -263,6 +284,25 @@ def test_an_error_in_the_closure_leaves_the_parameters_too() -> None:
         schedule.step(lambda: next(losses))
     assert x.item() == 1.0
     assert torch.equal(x.grad, torch.ones_like(x))
+
+
+def test_an_optimizer_with_attributes_of_its_own_is_probed_as_it_is() -> None:
+    class Scaled(torch.optim.SGD):
+        def __init__(self, parameters: Any, lr: float, size: float) -> None:
+            super().__init__(parameters, lr=lr)
+            self.size = size
+
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.data.sub_(self.size * group["lr"] * p.grad)
+
+    x = number(1.0)
+    optimizer = Scaled([x], lr=1.6, size=4.0)
+    schedule = LineSearch(optimizer, backtrack=0.5)
+    training_step(optimizer, schedule, closure_of(optimizer, bowl(x)))
+    assert schedule.get_last_lr() == [pytest.approx(0.4)]  # 4 LR is at most 1.8
+    assert x.item() == pytest.approx(1 - 1.6)
 
 
 def test_hooks_and_wrappers_of_the_optimizer_see_only_the_real_steps() -> None:

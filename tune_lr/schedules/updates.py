@@ -53,8 +53,11 @@ def probe(optimizer: Optimizer, lrs: Sequence[float]) -> dict[Tensor, Tensor]:
     as they are. Hooks and wrappers of ``optimizer.step`` are not called.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    still = {id(p): p for p in parameters if p.grad is None}  # not worth a copy: it does not move
-    twin = copy.deepcopy(optimizer, still)
+    memo: dict[int, Any] = {id(p): p for p in parameters if p.grad is None}  # not worth a copy: they stay
+    twin = copy.deepcopy(optimizer, memo)
+    for name, value in vars(optimizer).items():  # copies of optimizers come without attributes of their own
+        if not name.startswith("_") and name != "step" and name not in vars(twin):
+            vars(twin)[name] = copy.deepcopy(value, memo)
     for group, lr in zip(twin.param_groups, lrs, strict=True):
         write_lr(group, lr)
     copies = [p for group in twin.param_groups for p in group["params"]]
