@@ -18,6 +18,7 @@ from tune_lr.journal import CONTINUE, STOP, Decision, Report
 from tune_lr.schedules.base import read_range, read_whole
 from tune_lr.schedules.range_bounds import Bounds, NoBounds, propose_bounds, smooth
 from tune_lr.schedules.range_sweep import FEWEST_STEPS, Row, SweepEnded, read_trace
+from tune_lr.space import ConstantKnob
 from tune_lr.trials import randomness
 from tune_lr.trials.run import threads
 from tune_lr.trials.trainer import Train
@@ -85,11 +86,10 @@ def lr_range(
     high = read_range("high", high, low, open_ends=True)
     epochs, seed = read_whole("epochs", epochs, 1), read_whole("seed", seed, 0)
     trainer, where = trainer_of(train), space_of(space)
-    config = where.config(where.default())
-    if "lr" not in config:
-        raise BadInput("space", where.name, "a space with a knob lr")
+    if where.knobs.get("lr") is None or isinstance(where.knobs["lr"], ConstantKnob):
+        raise BadInput("space", where.name, "a space in which lr has a range")
     config = {
-        **config,
+        **where.config(where.default()),
         "lr": low,
         "schedule": "range-sweep",
         "step_every": "batch",

@@ -19,8 +19,8 @@ from tune_lr.errors import BadInput, JobFailed
 FEWEST = 10
 #: A fall by less than this share of the first loss is none, however little noise there is.
 LEAST_FALL = 0.01
-#: How many standard errors a fall must come to.
-CLEARLY = 5.0
+#: How many standard errors a fall must come to, or a rank test's statistic.
+CLEARLY, CLEARLY_RANKED = 5.0, 4.0
 
 
 class Bounds(NamedTuple):
@@ -35,6 +35,7 @@ class NoBounds(JobFailed):
     """The sweep shows no range of useful LRs; the message says what it shows, and what to change."""
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def propose_bounds(lrs: Sequence[float], losses: Sequence[float]) -> Bounds:
     """Bounds of the knob ``lr``, from a sweep of growing LRs.
 
@@ -71,15 +72,16 @@ def propose_bounds(lrs: Sequence[float], losses: Sequence[float]) -> Bounds:
     error_at_start = _error(values[: max(FEWEST, n // 4)], min(head, width))
     error_at_lowest = _error(values[max(0, at - width) : at + width + 1], width)
     fall = start - float(smoothed[at])
-    error = math.hypot(error_at_start, error_at_lowest)
+    clearly = CLEARLY * math.hypot(error_at_start, error_at_lowest)
     least = LEAST_FALL * abs(start)
-    if not fall > max(CLEARLY * error, least):
-        if fall > max(0.4 * CLEARLY * error, least):
+    ranked = _lower(values[: max(FEWEST, n // 4)], values[max(0, at - width) : at + width + 1])
+    if not fall > least or not (fall > clearly or ranked > CLEARLY_RANKED):
+        if fall > max(0.6 * clearly, least):
             raise NoBounds(
                 f"the loss falls by {fall:.2g} up to lr {rates[at]:.2g}, which is not clear in its noise (by "
-                f"{CLEARLY * error:.2g} it would be); sweep over more epochs, or with larger batches"
+                f"{clearly:.2g} it would be); sweep over more epochs, or with larger batches"
             )
-        raise NoBounds(_why_not(rates, smoothed, start, max(CLEARLY * error, least)))
+        raise NoBounds(_why_not(rates, smoothed, start, max(clearly, least)))
     fallen = start - smoothed
     first = at
     while first > 0 and fallen[first - 1] >= max(0.02 * fall, 2 * error_at_start):
@@ -133,6 +135,13 @@ def _error(values: NDArray[np.float64], width: int) -> float:
     """
     noise = 1.4826 * float(np.median(np.abs(np.diff(values, 2)))) / math.sqrt(6)
     return 1.2533 * noise / math.sqrt(width)
+
+
+def _lower(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """How clearly the second losses are below the first: Mann and Whitney's z, whatever the noise is like."""
+    count = first.size * second.size
+    wins = np.sum(first[:, None] > second) + 0.5 * np.sum(first[:, None] == second)
+    return float(wins - count / 2) / math.sqrt(count * (first.size + second.size + 1) / 12)
 
 
 def _read(lrs: Sequence[float], losses: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

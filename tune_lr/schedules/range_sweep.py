@@ -84,6 +84,8 @@ class RangeSweep:
         self.rows: list[Row] = []
         self._count, self._watch = 0, _Watch(total_steps or 0)
         self._set(self.low)
+        #: The LR of the update before the one that the next ``step`` follows.
+        self._last_lr = self.low
 
     @classmethod
     def from_config(
@@ -114,14 +116,15 @@ class RangeSweep:
             SweepEnded: that was the last, or the loss has blown up.
             BadInput: the loss is no number.
         """
-        value, last_lr = read_number("loss", loss), self._lr
+        value, seen_lr = read_number("loss", loss), self._last_lr
+        self._last_lr = self._lr
         self._count += 1
         if self._count > 1 or self.total_steps is None:
-            self._note(Row(self._count, self.total_steps or 0, last_lr, value))
+            self._note(Row(self._count, self.total_steps or 0, seen_lr, value))
         if self.total_steps is None:
             return
         if self._watch.blown_up(value):
-            raise SweepEnded(f"the loss blew up at lr {last_lr:.2g}")
+            raise SweepEnded(f"the loss blew up at lr {seen_lr:.2g}")
         if self._count >= self.total_steps:
             raise SweepEnded(f"lr {self.high:.2g} was reached")
         part = min(1.0, self._count / (self.total_steps - 2))
@@ -133,13 +136,15 @@ class RangeSweep:
 
     def state_dict(self) -> dict[str, Any]:
         """What it takes to go on, the rows aside (those of a trace are in its file)."""
-        return {"count": self._count, "lr": self._lr, "watch": dict(vars(self._watch))}
+        lrs = {"lr": self._lr, "last_lr": self._last_lr}
+        return {"count": self._count, **lrs, "watch": dict(vars(self._watch))}
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
         """Go on from a state, the LRs included."""
         self._count = state_dict["count"]
         vars(self._watch).update(state_dict["watch"])
         self._set(state_dict["lr"])
+        self._last_lr = state_dict["last_lr"]
 
     def _set(self, lr: float) -> None:
         self._lr = lr
