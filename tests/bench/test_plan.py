@@ -90,6 +90,8 @@ def test_knobs_of_another_optimizer_are_left_out_and_conditions_that_hold_droppe
 def test_the_budget_counts_epochs() -> None:
     settings = Settings(trials=10, epochs=20, seeds=5)
     assert settings.budget == 200
+    assert (settings.repeats, settings.search_budget) == (1, 120)
+    assert Settings(trials=3, epochs=20).search_budget == 60
     assert settings.epochs_of_a_cell == 200 + 2 * 5 * 20
     cells = [Cell("a", "sgd", "x"), Cell("a", "adam", "x"), Cell("b", "sgd", "x")]
     assert estimate(cells, settings, {("a", "x"): 0.1, ("b", "x"): 0.5}, workers=2) == pytest.approx(140.0)
@@ -97,7 +99,7 @@ def test_the_budget_counts_epochs() -> None:
 
 @pytest.mark.parametrize("field", ["trials", "epochs", "seeds"])
 def test_settings_that_make_no_sense_are_refused(field: str) -> None:
-    with pytest.raises(BadInput, match=f"--{field}: 0 is not usable"):
+    with pytest.raises(BadInput, match=f"--{field}: 0 is not usable; expected a whole number from"):
         Settings(**{field: 0})
 
 

@@ -55,13 +55,15 @@ def test_a_cell_gives_the_same_losses_each_time() -> None:
 
 
 def test_tuning_keeps_to_its_epochs_and_finds_no_worse_than_the_default() -> None:
-    for trials in (1, 2, 4):
-        tuned = tune_cell(Cell("diabetes", "sgd", "constant"), Settings(trials=trials, epochs=4, seeds=2))
-        assert tuned.epochs == trials * 4
-        assert tuned.trials == trials
-        assert tuned.source == ("default" if trials == 1 else tuned.source)
-    first = tune_cell(Cell("diabetes", "sgd", "constant"), Settings(trials=1, epochs=4, seeds=2))
-    assert tuned.loss <= first.loss
+    cell = Cell("diabetes", "sgd", "constant")
+    first = tune_cell(cell, Settings(trials=1, epochs=4, seeds=2))
+    assert (first.epochs, first.trials, first.source, len(first.losses)) == (4, 1, "default", 1)
+    more = tune_cell(cell, Settings(trials=4, epochs=4, seeds=2))
+    assert (more.epochs, more.trials) == (16, 4)
+    assert more.losses[0] <= first.losses[0]
+    again = tune_cell(cell, Settings(trials=10, epochs=4, seeds=2))
+    assert (again.epochs, len(again.losses)) == (40, 2)
+    assert again.trials >= 6  # more, where one diverges and leaves its epochs to others
 
 
 def test_tuning_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +265,7 @@ def test_a_document_without_markers_gets_them_and_one_with_half_of_them_is_refus
         ("--contenders cosin", "did you mean cosine"),
         ("--optimizers adamax", "unknown name 'adamax'"),
         ("--workers 0", "--workers: 0 is not usable"),
-        ("--seeds 1", "--seeds: 1 is not usable; expected a whole number of 2 or more"),
+        ("--seeds 1", "--seeds: 1 is not usable; expected a whole number from 2 to 500"),
         ("--trials 3 --budget 100", "only one of --trials and --budget"),
         ("--budget 10", "expected 30 or more, the epochs of one training"),
         ("--write x.txt", "the path of a Markdown document"),
@@ -297,9 +299,9 @@ def test_the_size_of_a_state_is_that_of_its_tensors_and_numbers() -> None:
     assert memory.state_bytes(state) == 40 + 16 + 3 + 8
 
 
-def test_greedy_remembers_the_same_for_any_net_and_a_rate_for_each_parameter_more() -> None:
+def test_greedy_remembers_little_for_any_net_and_a_rate_for_each_parameter_more() -> None:
     rows = memory.measure()
     if not rows:
         pytest.skip("no hypergradient schedule is registered")
-    assert len({row["greedy"] for row in rows}) == 1
+    assert all(row["greedy"] < 1000 for row in rows)
     assert all(row["hypergradient-parameter"] > row["parameters"] for row in rows)

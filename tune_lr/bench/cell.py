@@ -8,16 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tune_lr import jobs
 from tune_lr.bench.contenders import contender_named, space_of
-from tune_lr.bench.plan import Cell, Settings
-from tune_lr.bench.tasks import train
+from tune_lr.bench.plan import FINALISTS, Cell, Settings
+from tune_lr.bench.tasks import task_named, train
+from tune_lr.bench.verdicts import clipped
 from tune_lr.errors import JobFailed
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.journal import CONTINUE, Decision, Report
 from tune_lr.objective import WORST_LOSS, Objective
-from tune_lr.record import headline
+from tune_lr.record import Record, headline
+from tune_lr.space import SearchSpace
 from tune_lr.trials.run import Leg, run_leg
 from tune_lr.trials.trainer import Trainer
 
@@ -25,8 +29,9 @@ from tune_lr.trials.trainer import Trainer
 PARTS = (0.1, 0.5, 1.0)
 #: A trial is judged by what it ends with: the question is how a whole schedule ends.
 OBJECTIVE = Objective("val_loss", "min", "last")
-#: The seeds of the final comparison begin here. Those of tuning are 31-bit digests.
-_FRESH = 1_000
+#: Where the seeds begin on which the best of a search are tried again, and those of the final comparison.
+#: Those of the search itself are 31-bit digests.
+_AGAIN, _FRESH = 500, 1000
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Tuned:
 
     Args:
         config: the best configuration.
-        loss: its validation loss in tuning; NaN where every trial diverged.
+        losses: its validation losses in tuning, one a seed; NaN where it diverged.
         trials: how many configurations were tried, the default one included.
         epochs: how many epochs were trained, those of trials that diverged or were cut off included.
         diverged: how many configurations diverged or failed.
@@ -43,11 +48,24 @@ class Tuned:
     """
 
     config: dict[str, Any]
-    loss: float
+    losses: list[float]
     trials: int
     epochs: int
     diverged: int
     source: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and its validation losses so far, one a seed."""
+
+    config: dict[str, Any]
+    losses: list[float]
+    source: str
+
+    def score(self, chance: float) -> float:
+        """The mean logarithm of the losses, where what diverged counts as in the verdicts."""
+        return float(np.log(clipped(self.losses, chance)).mean())
 
 
 @dataclass
@@ -90,7 +108,7 @@ def run_cell(cell: Cell, settings: Settings) -> dict[str, Any]:
         "settings": settings.to_json(),
         "space": space.to_dict(),
         "knobs": space.dimension,
-        "tuned": {**vars(tuned), "loss": _plain(tuned.loss)},
+        "tuned": {**vars(tuned), "losses": [_plain(loss) for loss in tuned.losses]},
         "default": default,
         "runs": runs,
         "seconds": round(time.perf_counter() - began, 2),
@@ -98,19 +116,42 @@ def run_cell(cell: Cell, settings: Settings) -> dict[str, Any]:
 
 
 def tune_cell(cell: Cell, settings: Settings) -> Tuned:
-    """Search the cell's space at random with the budget of the settings, after the default configuration.
+    """Search the cell's space at random, after the default configuration, and try the best few again.
 
-    The budget counts epochs: where configurations diverge early, more of them are tried. Trials that the
-    budget cuts off are not considered. The seeds, of draws and trainings, are the same for every cell.
+    All of it within the budget of the settings, which counts epochs: where configurations diverge early,
+    more of them are tried, and what the budget cuts off is not considered. The few that did best on the one
+    seed that each had are trained on further seeds, and the best on all of these wins. Seeds, of draws and
+    trainings, are the same for every cell.
     """
     space = space_of(contender_named(cell.contender), cell.optimizer, cell.task)
     default = space.config(space.default())
     first = _run(default, settings.seed, settings.epochs)
-    best = Tuned(default, first.value("val_loss", 1.0, settings.epochs), 1, len(first.reports), 0, "default")
-    failed = int(math.isnan(best.loss))
-    left = settings.budget - best.epochs
-    if left < settings.epochs:
-        return _with(best, diverged=failed)
+    found = [Candidate(default, [first.value("val_loss", 1.0, settings.epochs)], "default")]
+    diverged, trials, epochs = int(math.isnan(found[0].losses[0])), 1, len(first.reports)
+    left = settings.search_budget - epochs
+    if left >= settings.epochs:
+        record = _search(space, settings, left)
+        tried = [trial for trial in record.trials.values() if trial.status != "paused"]
+        found += [
+            Candidate(trial.config, trial.losses(OBJECTIVE)[-1:], "random")
+            for trial in record.ranked(OBJECTIVE)
+            if trial.status == "completed"
+        ]
+        diverged += sum(trial.status in ("diverged", "failed") for trial in tried)
+        trials, epochs = trials + len(tried), epochs + record.epochs
+    chance = task_named(cell.task).chance
+    finalists = sorted(found, key=lambda one: one.score(chance))[:FINALISTS]
+    for candidate in finalists:
+        for number in range(settings.repeats):
+            run = _run(candidate.config, _seed(settings, _AGAIN + number), settings.epochs)
+            candidate.losses.append(run.value("val_loss", 1.0, settings.epochs))
+            epochs += len(run.reports)
+    best = min(finalists, key=lambda one: one.score(chance))
+    return Tuned(best.config, best.losses, trials, epochs, diverged, best.source)
+
+
+def _search(space: SearchSpace, settings: Settings, epochs: int) -> Record:
+    """Trials of random configurations, until so many epochs are trained."""
     job = Job.make(
         {
             "trainer": "tune_lr.bench.tasks:train",
@@ -118,7 +159,7 @@ def tune_cell(cell: Cell, settings: Settings) -> Tuned:
             "searcher": "random",
             "trial_scheduler": "none",
             "trials": 20 * settings.trials,  # the budget decides
-            "budget": f"{left}epochs",
+            "budget": f"{epochs}epochs",
             "max_epochs": settings.epochs,
             "scope": OBJECTIVE.scope,
             "seed": settings.seed,
@@ -128,17 +169,7 @@ def tune_cell(cell: Cell, settings: Settings) -> Tuned:
     )
     experiment = Experiment.open(None, job)
     jobs.run(experiment, Trainer.from_callable(train))
-    record = experiment.record()
-    tried = [trial for trial in record.trials.values() if trial.status != "paused"]
-    whole = [trial for trial in record.ranked(OBJECTIVE) if trial.status == "completed"]
-    if whole and not whole[0].losses(OBJECTIVE)[-1] >= best.loss:
-        best = _with(best, config=whole[0].config, loss=whole[0].losses(OBJECTIVE)[-1], source="random")
-    return _with(
-        best,
-        trials=1 + len(tried),
-        epochs=best.epochs + record.epochs,
-        diverged=failed + sum(trial.status in ("diverged", "failed") for trial in tried),
-    )
+    return experiment.record()
 
 
 def compare_run(config: Mapping[str, Any], seed: int, epochs: int) -> dict[str, Any]:
@@ -163,7 +194,7 @@ def compare_run(config: Mapping[str, Any], seed: int, epochs: int) -> dict[str, 
 
 
 def seconds_an_epoch(cell: Cell, epochs: int = 2) -> float:
-    """What an epoch of the cell's default configuration takes, roughly.
+    """Seconds of a core that an epoch of the cell's default configuration takes, roughly.
 
     Raises:
         JobFailed: the cell cannot run at all, which is better told before the study than in it.
@@ -173,15 +204,14 @@ def seconds_an_epoch(cell: Cell, epochs: int = 2) -> float:
     train_alone = _run(config, 0, 1)
     if train_alone.error:
         raise JobFailed(f"{cell.name} does not train: {headline(train_alone.error)}", train_alone.error)
-    began = time.perf_counter()
+    began = time.process_time()
     _run(config, 0, epochs)
-    return (time.perf_counter() - began) / epochs
+    return (time.process_time() - began) / epochs
 
 
 def fresh_seeds(settings: Settings) -> list[int]:
     """The seeds of the final comparison: others than those of tuning, and the same for every cell."""
-    start = _FRESH * (settings.seed + 1)
-    return list(range(start, start + settings.seeds))
+    return [_seed(settings, _FRESH + number) for number in range(settings.seeds)]
 
 
 def _run(config: Mapping[str, Any], seed: int, epochs: int) -> _Run:
@@ -191,8 +221,9 @@ def _run(config: Mapping[str, Any], seed: int, epochs: int) -> _Run:
     return run
 
 
-def _with(tuned: Tuned, **changes: Any) -> Tuned:
-    return Tuned(**{**vars(tuned), **changes})
+def _seed(settings: Settings, number: int) -> int:
+    """A seed that the settings' own seed tells apart from those of another study."""
+    return 1000 * settings.seed + number
 
 
 def _plain(number: float) -> float | None:

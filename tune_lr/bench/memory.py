@@ -64,9 +64,9 @@ def _state_after_steps(model: nn.Module, inputs: int, config: Mapping[str, Any])
         loss = model(torch.randn(8, inputs)).square().mean()
         loss.backward()
         if schedule.needs == "gradient":
-            schedule.step(float(loss))
+            schedule.step(loss.item())
             optimizer.step()
         else:
             optimizer.step()
-            schedule.step(float(loss))
+            schedule.step(loss.item())
     return schedule.state_dict()

@@ -10,33 +10,48 @@ from tune_lr.bench.contenders import CONTENDERS, OPTIMIZERS, contender_named, re
 from tune_lr.bench.tasks import TASKS, task_named
 from tune_lr.errors import BadInput, UnknownName
 
+#: So many of the best of a search are trained on further seeds.
+FINALISTS = 4
+
 
 @dataclass(frozen=True)
 class Settings:
     """What every cell has in common; results under other settings cannot be compared.
 
     Args:
-        trials: the budget of a cell's tuning, as full-length trainings; the default configuration is one.
+        trials: the budget of a cell's tuning, as full-length trainings, those of the default configuration
+            and of the best few on further seeds included.
         epochs: the length of every training.
         seeds: how many fresh seeds the final comparison has.
         seed: what all of it is repeatable by.
     """
 
-    trials: int = 40
+    trials: int = 50
     epochs: int = 30
     seeds: int = 15
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("trials", 1), ("epochs", 2), ("seeds", 2), ("seed", 0)):
+        limits = {"trials": (1, 10_000), "epochs": (2, 10_000), "seeds": (2, 500), "seed": (0, 1_000_000)}
+        for name, (least, most) in limits.items():
             value = getattr(self, name)
-            if value < least:
-                raise BadInput(f"--{name}", value, f"a whole number of {least} or more")
+            if not least <= value <= most:
+                raise BadInput(f"--{name}", value, f"a whole number from {least} to {most}")
 
     @property
     def budget(self) -> int:
         """Epochs of a cell's tuning."""
         return self.trials * self.epochs
+
+    @property
+    def repeats(self) -> int:
+        """On how many further seeds each of the best few of a search is trained: two fifths of the budget."""
+        return self.trials * 2 // 5 // FINALISTS
+
+    @property
+    def search_budget(self) -> int:
+        """Epochs of the search itself, the default configuration's included."""
+        return (self.trials - self.repeats * FINALISTS) * self.epochs
 
     @property
     def epochs_of_a_cell(self) -> int:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tune_lr.bench import memory, tables
 from tune_lr.bench.contenders import CONTENDERS
-from tune_lr.bench.plan import Settings
+from tune_lr.bench.plan import FINALISTS, Settings
 from tune_lr.bench.store import Study, table
 from tune_lr.bench.tasks import STEPS, TASKS
 from tune_lr.bench.verdicts import CLOSE, LEVEL, WORST, Case, as_in_paper, judge
@@ -196,7 +196,8 @@ def _memory(rows: Sequence[Mapping[str, Any]]) -> str:
         return "Not measured: no hypergradient schedule is registered."
     return (
         "Bytes in the state of the schedule after 60 steps of Adam: tensors by their size, 8 for any other "
-        "number, 1 for a letter.\n\n" + tables.memory_table(rows)
+        "number, 1 for a letter. GreedyLR's grows with its history, by some 30 bytes for each change of the "
+        "rate, and not with the net.\n\n" + tables.memory_table(rows)
     )
 
 
@@ -213,9 +214,11 @@ def _fairness(settings: Settings) -> str:
         "Spaces are those that tune-lr ships, and so are the defaults, that of the LR among them (the same "
         "for SGD and Adam). The more knobs a space has, the thinner the same budget is spread over it: "
         "the table says how many there are.",
-        "What is best in tuning is so on one seed a configuration; that choice is noisy and, being a choice, "
-        "optimistic. The comparison is on other seeds, and reports those alone. The validation set is the "
-        "same in both, so the losses are no estimate for new data.",
+        f"Each configuration of a search is trained on one seed, and the best {FINALISTS} on "
+        f"{settings.repeats} further ones, within the budget. The choice stays noisy and, being a choice, "
+        "optimistic. The comparison is on other seeds, and reports those alone. The validation set is the same in both, so "
+        "the losses are no estimate for new data.",
+        "hypergradient-group has a parameter group for each layer; all others have one group.",
         "Under schedules momentum, betas and weight decay are the optimizer's defaults, but for SGD, whose "
         "momentum is 0.9; optimizers that are rivals themselves have such knobs in their own spaces.",
         f"A training that diverges, or ends above {WORST:.0f} times the loss of a constant answer, counts as "

@@ -11,7 +11,7 @@ import pandas as pd
 from tune_lr.bench.contenders import CONTENDERS, GREEDY, default_rate
 from tune_lr.bench.plan import Settings
 from tune_lr.bench.tasks import STEPS, TASKS, Batches, loaded
-from tune_lr.bench.verdicts import Case, clipped, shares
+from tune_lr.bench.verdicts import WORST, Case, clipped, shares
 
 #: Said of a rival: GreedyLR is significantly better or worse than it.
 MARKS = {"better": " ▼", "equal": "", "worse": " ▲"}
@@ -115,7 +115,9 @@ def losses_table(runs: pd.DataFrame, task: str, cases: Mapping[str, Sequence[Cas
         for optimizer, setting in columns:
             losses = cells.get((optimizer, setting, name))
             parts.append(
-                "" if losses is None else _spread(losses) + verdict.get((optimizer, setting, name), "")
+                ""
+                if losses is None
+                else _spread(losses, WORST * TASKS[task].chance) + verdict.get((optimizer, setting, name), "")
             )
         rows.append((f"**{name}**" if name == GREEDY else name, *parts))
     return markdown((task, *(f"{optimizer}, {setting}" for optimizer, setting in columns)), rows)
@@ -206,8 +208,8 @@ def _beside(runs: pd.DataFrame) -> pd.Series[str]:
     return beside
 
 
-def _spread(losses: pd.Series[float]) -> str:
-    finite = losses[np.isfinite(losses)]
+def _spread(losses: pd.Series[float], worst: float) -> str:
+    finite = losses[losses < worst]
     lost = len(losses) - len(finite)
     if finite.empty:
         return "all diverged"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from tune_lr.errors import MissingExtra, UnknownName
 from tune_lr.trials.loop import fit
+from tune_lr.trials.optimizers import build_optimizer
 from tune_lr.trials.trial import Trial
 
 #: Batches an epoch, on every task.
@@ -103,13 +104,15 @@ def train(config: dict[str, Any], trial: Trial) -> None:
     torch.manual_seed(trial.seed)
     model = task.model()
     passes = _count_passes(model)
+    own = build_optimizer(config, _by_layer(model)) if config.get("per") == "group" else None
 
     def validate(net: nn.Module) -> Mapping[str, Any]:
         scores = net(data.x_val)
         right = (scores.argmax(dim=-1) == data.y_val).float().mean() if task.classes else math.nan
         return {"val_loss": task.loss(scores, data.y_val), "val_accuracy": right, "passes": passes[0]}
 
-    fit(trial, config, model=model, train=Batches(data.x, data.y), validate=validate, loss=task.loss)
+    batches = Batches(data.x, data.y)
+    fit(trial, config, model=model, train=batches, validate=validate, loss=task.loss, optimizer=own)
 
 
 def task_named(name: str) -> Task:
@@ -134,6 +137,12 @@ def loaded(name: str) -> Data:
         return TASKS[name].data()
     except ModuleNotFoundError as error:
         raise MissingExtra("tune-lr bench", "bench") from error
+
+
+def _by_layer(model: nn.Module) -> list[dict[str, Any]]:
+    """A parameter group for each layer, which makes a difference to a schedule with a rate for each group."""
+    layers = (list(module.parameters(recurse=False)) for module in model.modules())
+    return [{"params": parameters} for parameters in layers if parameters]
 
 
 def _count_passes(model: nn.Module) -> list[int]:

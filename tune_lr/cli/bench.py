@@ -26,7 +26,7 @@ app = typer.Typer(
 
 _NAMES = "Names, with commas between them; all if not given."
 #: The defaults, as ``tune_lr.bench.plan.Settings`` has them (a test compares).
-DEFAULTS = {"trials": 40, "epochs": 30, "seeds": 15, "seed": 0}
+DEFAULTS = {"trials": 50, "epochs": 30, "seeds": 15, "seed": 0}
 
 
 @app.callback()
@@ -182,9 +182,9 @@ def _progress(total: int, done: int) -> Iterator[Callable[[dict[str, Any]], None
             nonlocal count
             count += 1
             cell = result["cell"]
-            loss = result["tuned"]["loss"]
+            losses = [loss for loss in result["tuned"]["losses"] if loss is not None]
             text = f"{cell['contender']} with {cell['optimizer']} on {cell['task']}"
-            text += f": best val_loss {short(loss)}" if loss is not None else ": every trial diverged"
+            text += f": val_loss {short(sum(losses) / len(losses))}" if losses else ": every trial diverged"
             bar.update(all_cells, completed=count, description=text)
             if not console.is_terminal:
                 print(f"{count} of {total}  {text}", flush=True)
