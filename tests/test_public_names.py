@@ -29,6 +29,7 @@ REGISTERED = {
     "schedules": {"greedy", "constant", "linear", "cosine", "step", "exponential", "plateau"}
     | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay", "hypergradient"}
     | {"line-search"},
+    "untuned_schedules": {"fixed", "range-sweep"},
     "optimizers": {
         "sgd",
         "adam",
