@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,9 @@ import pytest
 import torch
 from torch.optim import SGD
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, MissingExtra
 from tune_lr.journal import CONTINUE, PAUSE, Decision, Report
 from tune_lr.schedules import GreedyLR, build_schedule
-from tune_lr.schedules.as_torch import as_torch
 from tune_lr.trials.run import Leg, Outcome, run_leg
 from tune_lr.trials.trial import Trial
 
@@ -109,7 +110,7 @@ def plain(metrics: list[float], knobs: dict[str, Any]) -> list[float]:
 
 def greedy(net: Any) -> tuple[Any, Any]:
     optimizer = SGD(net.parameters(), lr=0.1)
-    return optimizer, as_torch(GreedyLR(optimizer, **KNOBS))
+    return optimizer, GreedyLR(optimizer, **KNOBS)
 
 
 def test_greedy_is_stepped_once_an_evaluation_with_its_metric(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_the_arguments_for_trainers_own_greedy_are_ours(tmp_path: Path) -> None:
     theirs, ours = Seen(), Seen()
     trainer(tmp_path, (theirs,), metric_for_best_model=None, **asked).train()
     made = trainer(tmp_path, (ours,), metric_for_best_model=None, **asked)
-    made.lr_scheduler = as_torch(GreedyLR(made.create_optimizer(), **made.args.lr_scheduler_kwargs))
+    made.lr_scheduler = GreedyLR(made.create_optimizer(), **made.args.lr_scheduler_kwargs)
     made.train()
     assert (theirs.lrs, theirs.evaluations) == (ours.lrs, ours.evaluations)
     assert len({*ours.lrs}) > 2
@@ -165,36 +166,19 @@ def test_a_config_names_any_schedule(tmp_path: Path, name: str, step_every: str)
     assert (seen.lrs if by_batch else seen.lrs[::STEPS]) == pytest.approx(plain(heard, config), rel=1e-12)
 
 
-class Gradients:
-    """A schedule that must see the gradient of the step it precedes."""
-
-    needs, knobs = "gradient", ()
-
-    def __init__(self, optimizer: Any) -> None:
-        self.optimizer, self.saw = optimizer, []
-
-    def step(self, loss: Any) -> None:
-        self.saw.append(any(p.grad.abs().sum() > 0 for g in self.optimizer.param_groups for p in g["params"]))
-
-    def get_last_lr(self) -> list[float]:
-        return [0.1]
-
-
-def test_a_schedule_that_needs_the_gradient_sees_it(tmp_path: Path) -> None:
-    made = trainer(tmp_path)
-    every = EveryBatch(Gradients(made.create_optimizer()))
-    made.add_callback(every)
-    made.lr_scheduler = every.scheduler
+def test_a_schedule_that_needs_the_gradient_is_stepped_before_the_optimizer(tmp_path: Path) -> None:
+    seen = Seen()
+    made = trainer(tmp_path, (seen,), max_grad_norm=0)
+    use_schedule(made, {"lr": 0.1, "schedule": "hypergradient"})
     made.train()
-    assert every.schedule.saw == [True] * EPOCHS * STEPS
+    assert len({*seen.lrs}) > EPOCHS * STEPS // 2
 
 
 def test_what_trainer_cannot_step_is_refused(tmp_path: Path) -> None:
-    class Closure(Gradients):
-        needs = "closure"
-
     with pytest.raises(BadInput, match="Trainer has none"):
-        EveryBatch(Closure(None))
+        use_schedule(trainer(tmp_path), {"lr": 0.1, "schedule": "line-search"})
+    with pytest.raises(BadInput, match="needs the gradient"):
+        use_schedule(trainer(tmp_path), {"lr": 0.1, "schedule": "hypergradient", "step_every": "epoch"})
     with pytest.raises(BadInput, match="metric_for_best_model"):
         use_schedule(trainer(tmp_path, metric_for_best_model=None), {"lr": 0.1, "step_every": "epoch"})
 
@@ -301,3 +285,10 @@ def test_a_trainer_that_would_not_go_on_is_refused(
     made = trainer(tmp_path, (callback,), **more)
     with pytest.raises(BadInput, match=complaint):
         made.train(resume_from_checkpoint=callback.checkpoint() if resume else None)
+
+
+def test_without_the_library_it_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    monkeypatch.delitem(sys.modules, "tune_lr.trials.huggingface")
+    with pytest.raises(MissingExtra, match=r"tune-lr\[huggingface\]"):
+        importlib.import_module("tune_lr.trials.huggingface")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from torch import nn
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, MissingExtra
 from tune_lr.journal import CONTINUE, PAUSE, Decision, Report
 from tune_lr.schedules import GreedyLR, build_schedule
 from tune_lr.schedules.as_torch import Idle, as_torch
@@ -286,3 +288,10 @@ def test_bad_use_is_told(tmp_path: Path) -> None:
     assert "names that were logged" in str(outcome.error)
     with pytest.raises(BadInput, match="ckpt_path"):
         trainer(tmp_path, TrialCallback(Trial())).fit(Net(configured(monitor="val_loss")))
+
+
+def test_without_the_library_it_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
+    monkeypatch.delitem(sys.modules, "tune_lr.trials.lightning")
+    with pytest.raises(MissingExtra, match=r"tune-lr\[lightning\]"):
+        importlib.import_module("tune_lr.trials.lightning")
