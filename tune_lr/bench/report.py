@@ -216,8 +216,8 @@ def _fairness(settings: Settings) -> str:
         "the table says how many there are.",
         f"Each configuration of a search is trained on one seed, and the best {FINALISTS} on "
         f"{settings.repeats} further ones, within the budget. The choice stays noisy and, being a choice, "
-        "optimistic. The comparison is on other seeds, and reports those alone. The validation set is the same in both, so "
-        "the losses are no estimate for new data.",
+        "optimistic. The comparison is on other seeds, and reports those alone. The validation set is the "
+        "same in both, so the losses are no estimate for new data.",
         "hypergradient-group has a parameter group for each layer; all others have one group.",
         "Under schedules momentum, betas and weight decay are the optimizer's defaults, but for SGD, whose "
         "momentum is 0.9; optimizers that are rivals themselves have such knobs in their own spaces.",
