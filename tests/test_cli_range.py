@@ -79,6 +79,32 @@ def deaf(config, trial):
     for _ in trial.epochs():
         trial.report(val_loss=1.0)
 
+def stubborn(config, trial):
+    """Catches whatever there is to catch, and goes on."""
+    x = nn.Parameter(torch.ones(10))
+    optimizer = torch.optim.SGD([x], lr=config["lr"])
+    schedule = tune_lr.build_schedule(config, optimizer, trial.max_epochs, 20)
+    for _ in trial.epochs():
+        for _ in range(20):
+            try:
+                loss = 2 * x.square().sum()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step(loss.item())
+            except BaseException:
+                pass
+        trial.report(val_loss=1.0)
+
+def twofold(config, trial):
+    optimizers = [torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=config["lr"]) for _ in range(2)]
+    schedules = [tune_lr.build_schedule(config, each, trial.max_epochs, 20) for each in optimizers]
+    for _ in trial.epochs():
+        for _ in range(20):
+            for schedule in schedules:
+                schedule.step(1.0)
+        trial.report(val_loss=1.0)
+
 def by_epoch(config, trial):
     x = nn.Parameter(torch.ones(1))
     schedule = tune_lr.build_schedule(config, torch.optim.SGD([x], lr=config["lr"]), trial.max_epochs)
@@ -182,6 +208,12 @@ def test_a_loss_that_ends_the_training_itself_ends_the_sweep(tune_lr: Invoke) ->
     assert proposed(done).high < 3
 
 
+def test_a_trainer_that_will_not_stop_does_no_harm(tune_lr: Invoke) -> None:
+    done = tune_lr("range trainer.py:stubborn --out out")
+    assert done.exit_code == 0, done.output
+    assert 0.4 < proposed(done).high < 0.75
+
+
 def test_without_out_it_goes_to_a_new_folder_under_runs(tune_lr: Invoke) -> None:
     for _ in range(2):
         assert tune_lr("range trainer.py").exit_code == 0
@@ -223,6 +255,7 @@ def test_without_matplotlib_the_proposal_is_made_and_the_extra_named(
         ("trainer.py:broken", 1, "the trainer failed before its schedule's second step: KeyError: 'age'"),
         ("trainer.py:quitting", 1, "SystemExit: 3"),
         ("trainer.py:deaf", 1, "never stepped its schedule: build it with tune_lr.build_schedule"),
+        ("trainer.py:twofold", 1, "steps several schedules"),
         ("trainer.py:by_epoch", 2, "epochs: 10 is not usable; expected 30 or more"),
         ("trainer.py --epochs 1", 2, "epochs: 1 is not usable; expected 2 or more"),
         ("trainer.py:unsaid --epochs 1", 2, "epochs: 1 is not usable; expected 2 or more"),

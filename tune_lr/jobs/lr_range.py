@@ -184,6 +184,8 @@ def _found(ran: _Ran, asked: tuple[float, float]) -> LRRange:
             "the trainer never stepped its schedule: build it with tune_lr.build_schedule(config, optimizer) "
             "and call schedule.step(loss) after every batch, or train with tune_lr.fit"
         )
+    if any(after.step <= before.step for before, after in zip(ran.rows, ran.rows[1:], strict=False)):
+        raise JobFailed("the trainer steps several schedules, and a range test can follow one only")
     steps, total = ran.rows[-1].step, ran.rows[-1].of
     rows = [row for row in ran.rows if math.isfinite(row.loss)]
     lrs, losses = [row.lr for row in rows], [row.loss for row in rows]

@@ -82,6 +82,7 @@ class RangeSweep:
         unit = bases[0] if lr is None else lr
         self._ratios = [base / unit if unit > 0 else 1.0 for base in bases]
         self.rows: list[Row] = []
+        self._ended = ""
         self._count, self._watch = 0, _Watch(total_steps or 0)
         self._set(self.low)
         #: The LR of the update before the one that the next ``step`` follows.
@@ -116,6 +117,8 @@ class RangeSweep:
             SweepEnded: that was the last, or the loss has blown up.
             BadInput: the loss is no number.
         """
+        if self._ended:
+            raise SweepEnded(self._ended)  # whoever caught it the first time is to stop all the same
         value, seen_lr = read_number("loss", loss), self._last_lr
         self._last_lr = self._lr
         self._count += 1
@@ -124,9 +127,11 @@ class RangeSweep:
         if self.total_steps is None:
             return
         if self._watch.blown_up(value):
-            raise SweepEnded(f"the loss blew up at lr {seen_lr:.2g}")
-        if self._count >= self.total_steps:
-            raise SweepEnded(f"lr {self.high:.2g} was reached")
+            self._ended = f"the loss blew up at lr {seen_lr:.2g}"
+        elif self._count >= self.total_steps:
+            self._ended = f"lr {self.high:.2g} was reached"
+        if self._ended:
+            raise SweepEnded(self._ended)
         part = min(1.0, self._count / (self.total_steps - 2))
         self._set(self.low ** (1 - part) * self.high**part if part < 1 else self.high)
 
