@@ -225,6 +225,13 @@ def test_a_report_of_what_diverged(folder: Path) -> None:
     assert "(1 diverged)" in text
 
 
+def test_a_report_says_where_the_code_changed_meanwhile(folder: Path) -> None:
+    first, second = Study.open(folder).results()
+    assert "versions of the code" not in report.report([first, second], SMALL, {}, [])
+    text = report.report([first, {**second, "code": "other"}], SMALL, {}, [])
+    assert "run by 2 versions of the code" in text
+
+
 def test_a_report_without_anyone_to_compare_with(folder: Path) -> None:
     results = [one for one in Study.open(folder).results() if one["cell"]["contender"] == "greedy"]
     assert "| tuned, validation loss at the end | 0 |" in report.report(results, SMALL, {}, [])

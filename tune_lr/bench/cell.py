@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tune_lr import jobs
+from tune_lr.bench.code import digest
 from tune_lr.bench.contenders import contender_named, space_of
 from tune_lr.bench.plan import FINALISTS, Cell, Settings
 from tune_lr.bench.tasks import task_named, train
@@ -105,6 +106,7 @@ def run_cell(cell: Cell, settings: Settings) -> dict[str, Any]:
     ]
     return {
         "cell": cell.to_json(),
+        "code": digest(),
         "settings": settings.to_json(),
         "space": space.to_dict(),
         "knobs": space.dimension,

@@ -64,7 +64,7 @@ def report(
     missing = [name for name in CONTENDERS if name not in set(runs["contender"])]
     sections = [
         "## Schedules",
-        _how(settings, facts, len(results), missing),
+        _how(settings, facts, results, missing),
         "### In short",
         _short(cases, parts),
         "### Tuned: GreedyLR against each rival",
@@ -141,15 +141,19 @@ def publish(study: Study, document: Path) -> Path:
     return raw
 
 
-def _how(settings: Settings, facts: Mapping[str, Any], cells: int, missing: Sequence[str]) -> str:
+def _how(
+    settings: Settings, facts: Mapping[str, Any], results: Sequence[Mapping[str, Any]], missing: Sequence[str]
+) -> str:
     asked = " ".join(f"--{name} {value}" for name, value in settings.to_json().items())
     versions = ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())
     begun, seen = (str(facts.get(name, ""))[:10] for name in ("begun", "seen"))
+    codes = sorted({result["code"] for result in results})
+    mixed = f" **The cells were run by {len(codes)} versions of the code.**" if len(codes) > 1 else ""
     absent = f" Not part of this run: {', '.join(missing)}." if missing else ""
     return (
         f"`tune-lr bench schedules {asked}`, {begun if begun == seen else f'{begun} to {seen}'}, "
-        f"{os.cpu_count()} cores, one thread a training. {versions}.\n\n"
-        f"{cells} cells (a contender under an optimizer on a task). In each, {settings.budget} epochs "
+        f"{os.cpu_count()} cores, one thread a training. {versions}; code {', '.join(codes)}.{mixed}\n\n"
+        f"{len(results)} cells (a contender under an optimizer on a task). In each, {settings.budget} epochs "
         f"({settings.trials} trainings of {settings.epochs}) of tuning; then the best configuration and the "
         f"default one, on {settings.seeds} fresh seeds each.{absent} Every training of the final comparison "
         "is in `schedules.csv` beside this document, from which all below follows: "
