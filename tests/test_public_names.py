@@ -28,7 +28,7 @@ PUBLIC = {
 REGISTERED = {
     "schedules": {"greedy", "constant", "linear", "cosine", "step", "exponential", "plateau"}
     | {"cosine-restarts", "polynomial", "one-cycle", "warmup-stable-decay", "hypergradient"}
-    | {"line-search"},
+    | {"line-search", "greedy-device"},
     "untuned_schedules": {"fixed", "range-sweep"},
     "optimizers": {
         "sgd",

@@ -20,6 +20,7 @@ PARTS: dict[str, dict[str, str]] = {
         "cosine-restarts": "tune_lr.schedules.phases:CosineRestarts",
         "exponential": "tune_lr.schedules.baselines:Exponential",
         "greedy": "tune_lr.schedules.greedy:GreedyLR",
+        "greedy-device": "tune_lr.schedules.greedy_device:DeviceGreedyLR",
         "hypergradient": "tune_lr.schedules.hypergradient:Hypergradient",
         "line-search": "tune_lr.schedules.line_search:LineSearch",
         "linear": "tune_lr.schedules.baselines:Linear",

@@ -1,0 +1,69 @@
+"""Learning rates as tensors that an optimizer holds on to and a schedule writes in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from tune_lr.errors import BadInput
+
+
+def device_of(optimizer: Optimizer) -> torch.device:
+    """The device of the first parameter.
+
+    Raises:
+        BadInput: it keeps no float64 (Apple's ``mps``), which LRs and losses are compared in.
+    """
+    device: torch.device = optimizer.param_groups[0]["params"][0].device
+    if device.type == "mps":
+        raise BadInput("device", str(device), "cpu: mps has no float64, in which losses are compared")
+    return device
+
+
+def check_takes_tensors(optimizer: Optimizer) -> None:
+    """That an optimizer can work with LRs that are tensors.
+
+    All of ``torch.optim`` can, except Adam and AdamW told to use ``foreach`` without ``capturable``. Of other
+    optimizers it is not known, so that one is taken only if its LRs are tensors already.
+
+    Raises:
+        BadInput: it cannot, or it is not known.
+    """
+    known = any(kind.__module__.startswith("torch.optim.") for kind in type(optimizer).__mro__[:-1]
+                if kind is not Optimizer)  # fmt: skip
+    for group in optimizer.param_groups:
+        if not known and not isinstance(group["lr"], Tensor):
+            kind = type(optimizer).__name__
+            raise BadInput("optimizer", kind, "one of torch.optim, or one that was given its LRs as tensors")
+        if isinstance(optimizer, Adam) and group.get("foreach") and not group.get("capturable"):
+            expected = "capturable=True beside it (or no foreach): without, it takes no LR that is a tensor"
+            raise BadInput("foreach", True, expected)
+
+
+def tensor_lrs(optimizer: Optimizer, device: torch.device) -> list[Tensor]:
+    """The LR of every parameter group as a tensor on the device; groups that hold another are changed.
+
+    Reads no value. A float becomes a float64, with which training is the same to the last bit (a float32 for
+    a fused optimizer on an accelerator, whose kernel takes no other). A tensor stays the one it is, unless
+    it is elsewhere, or is shared with an earlier group, which may be given another LR.
+    """
+    lrs: list[Tensor] = []
+    for group in optimizer.param_groups:
+        lr = group["lr"]
+        if not isinstance(lr, Tensor):
+            lr = torch.full((), float(lr), dtype=_dtype(group, device), device=device)
+        elif lr.device != device:
+            lr = lr.detach().to(device, non_blocking=True)
+        elif any(lr is other for other in lrs):
+            lr = lr.detach().clone()
+        if lr is not group["lr"]:
+            group["lr"] = lr
+        lrs.append(lr)
+    return lrs
+
+
+def _dtype(group: dict[str, Any], device: torch.device) -> torch.dtype:
+    return torch.float32 if group.get("fused") and device.type != "cpu" else torch.float64
