@@ -25,7 +25,8 @@ from tune_lr.place import absolute, locked, require_free, shown
 from tune_lr.record import Best, Record
 from tune_lr.signals import undisturbed
 from tune_lr.space import SearchSpace
-from tune_lr.tables import reports_table, trials_table, write_parquet
+from tune_lr.tables import decisions_table, reports_table, trials_table, write_parquet
+from tune_lr.trials.decisions import of_trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,8 +215,25 @@ class Experiment:
         """One row a trial, as in ``trials.parquet``."""
         return trials_table(self.record(), self.objective)
 
-    def plot(self) -> Any:
-        """A matplotlib figure: loss curves, LR curves, and the best so far against epochs spent."""
+    def decisions(self, trial_id: str) -> pd.DataFrame:
+        """What a trial's schedule decided up to its last checkpoint, as ``schedule.history`` has it.
+
+        Columns: ``schedule``, its name in ``trial.resume``, then ``first last decision loss lr lrs``, as of
+        ``schedules.decisions.Decision``. A copy of another trial begins with that one's decisions.
+
+        Raises:
+            BadInput: there is no such trial, it has no decisions, or their file is damaged.
+        """
+        trial = self.record().named(trial_id)
+        return decisions_table(of_trial(self.path, trial.trial_id, trial.config, trial.epochs))
+
+    def plot(self, trial: str | None = None) -> Any:
+        """A matplotlib figure: loss curves, LR curves, and the best so far against epochs spent.
+
+        With the name of a trial: its LR step by step, and the losses that moved it (from ``decisions``).
+        """
+        if trial is not None:
+            return registry.load("views", "trial-plot")(self, trial)
         return registry.load("views", "plot")(self)
 
     def __repr__(self) -> str:

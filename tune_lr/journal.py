@@ -24,7 +24,8 @@ STOP: Decision = "stop"
 
 Status = Literal["running", "completed", "stopped", "paused", "failed", "diverged"]
 
-_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+#: How strict JSON says what is no number to it.
+NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,20 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Strict JSON: non-finite numbers become the strings NaN, Infinity, -Infinity."""
-        metrics = {name: _encode(value) for name, value in self.metrics.items()}
+        metrics = {name: encode(value) for name, value in self.metrics.items()}
         return {"epoch": self.epoch, "seconds": round(self.seconds, 6), "metrics": metrics}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Report:
         metrics = {
-            str(name): _NON_FINITE.get(value) if isinstance(value, str) else value
+            str(name): NON_FINITE.get(value) if isinstance(value, str) else value
             for name, value in data["metrics"].items()
         }
         return cls(int(data["epoch"]), float(data["seconds"]), metrics)
 
 
-def _encode(value: float | int | None) -> float | int | str | None:
+def encode(value: float | int | None) -> float | int | str | None:
+    """A number as strict JSON can hold it."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return value

@@ -20,10 +20,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, UnknownName
 from tune_lr.journal import Report, Status
 from tune_lr.objective import Objective
 
+#: Of so many trials a message lists the names.
+_NAMES_TOLD = 10
 _TRIAL_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 ENDED: frozenset[Status] = frozenset({"completed", "stopped", "failed", "diverged"})
@@ -168,6 +170,21 @@ class Record:
         if self.began is None or self.seen is None:
             return self.past_seconds
         return self.past_seconds + max(0.0, self.seen - self.began)
+
+    def named(self, name: str) -> TrialRecord:
+        """The trial of that name; its zeros in front may be left out.
+
+        Raises:
+            BadInput: there is none.
+        """
+        if name.isdigit() and name not in self.trials:
+            name = next((known for known in self.trials if known.lstrip("0") == name.lstrip("0")), name)
+        if name in self.trials:
+            return self.trials[name]
+        if len(self.trials) <= _NAMES_TOLD:
+            raise UnknownName("trial", name, self.trials)
+        told = f"{min(self.trials)} to {max(self.trials)}"
+        raise BadInput("trial", name, f"one of the {len(self.trials)} trials that are there, {told}")
 
     def with_status(self, *statuses: Status) -> list[TrialRecord]:
         return [trial for trial in self.trials.values() if trial.status in statuses]

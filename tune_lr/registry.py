@@ -73,10 +73,11 @@ PARTS: dict[str, dict[str, str]] = {
         "syne-tune/native-median": "tune_lr.engines.on_syne.native:NativeMedian",
         "syne-tune/pbt": "tune_lr.engines.on_syne.native:Pbt",
     },
-    # What opens by itself: a function of an experiment that draws it, and the listener that shows a job.
+    # What opens by itself: functions that draw an experiment or a trial, and the listener that shows a job.
     "views": {
         "progress": "tune_lr.views.progress:Progress",
         "plot": "tune_lr.views.plot:figure",
+        "trial-plot": "tune_lr.views.trial_plot:figure",
     },
 }
 

@@ -57,6 +57,14 @@ def trials_table(record: Record, objective: Objective) -> pd.DataFrame:
     return ordered
 
 
+def decisions_table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """One row a decision: ``schedule first last decision loss lr lrs``; NaN for a loss that is None."""
+    import pandas as pd
+
+    frame: pd.DataFrame = pd.DataFrame(list(rows)).astype({"loss": "float64", "lr": "float64"})
+    return frame
+
+
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a table so that a reader sees the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -38,17 +38,27 @@ def plot(
         str | None,
         typer.Option(metavar="FILE", help="One file instead: .png, .svg, .pdf, or .html."),
     ] = None,
+    trial: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="One trial: its learning rate step by step, and what moved it."),
+    ] = None,
     verbose: options.Verbose = False,
 ) -> None:
-    """Draw an experiment into curves.png and curves.html: losses, learning rates, the best so far."""
+    """Draw an experiment into curves.png and curves.html: losses, learning rates, the best so far.
+
+    With --trial, into trial-ID.png and trial-ID.html.
+    """
     from tune_lr.experiment import Experiment
     from tune_lr.views import draw
 
     experiment = Experiment.open(folder)
     inside = experiment.path if experiment.uri and experiment.path else Path(experiment.where)
-    files = [Path(out)] if out else [inside / "curves.png", inside / "curves.html"]
+    if trial is not None:
+        trial = experiment.record().named(trial).trial_id
+    name = "curves" if trial is None else f"trial-{trial}"
+    files = [Path(out)] if out else [inside / f"{name}.png", inside / f"{name}.html"]
     for file in files:
-        draw.write(experiment, file)
+        draw.write(experiment, file, trial)
         typer.echo(str(file))
 
 

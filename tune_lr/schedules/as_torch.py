@@ -48,6 +48,11 @@ class _Shaped(LRScheduler):
     def get_last_lr(self) -> list[Any]:
         return list(self.schedule.get_last_lr())
 
+    @property
+    def history(self) -> Any:
+        """What the schedule decided, if it keeps that."""
+        return getattr(self.schedule, "history", None)
+
     def state_dict(self) -> dict[str, Any]:
         return self.schedule.state_dict()
 

@@ -2,7 +2,8 @@
 
 ``reports.jsonl`` is written before the driver hears of a report, so nothing is lost when the driver is
 killed. ``checkpoint-<epoch>.pt`` counts only once a report of that epoch or a later one is on disk: whatever
-the order in which the trainer saves and reports, a kill between the two leaves no hole.
+the order in which the trainer saves and reports, a kill between the two leaves no hole. ``decisions.jsonl``
+is what the schedule had decided when the trial was last saved, for people to look at.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import pickle
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from tune_lr.errors import BadInput, StorageFull
+from tune_lr.errors import BadInput, StorageFull, TuneLRError
 from tune_lr.journal import Journal, Report
+from tune_lr.trials import decisions
 
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.pt")
 #: What a trial that began as a copy of another began with; it counts without a report of this trial's.
@@ -29,6 +31,8 @@ _INHERITED = re.compile(r"inherited-(\d+)\.pt")
 
 #: With fewer bytes free than this, a failure to write is put down to the disk.
 _SCARCE = 2**20
+#: A table of decisions with fewer rows is written whenever the trial saves.
+_ROWS_WITHOUT_A_PAUSE = 10_000
 
 
 class TrialFolder:
@@ -38,6 +42,10 @@ class TrialFolder:
         self.path = path
         self._journal = Journal(path / "reports.jsonl")
         self._proven = False
+        #: The decisions that were written, how often they are not to be, and what was passed over so.
+        self._decided: dict[str, decisions.Extent] = {}
+        self._passes = 0
+        self._owed: dict[str, Any] = {}
 
     def reports(self) -> list[Report]:
         """The trial's reports from epoch 1 on, in order, without a torn last one."""
@@ -64,6 +72,36 @@ class TrialFolder:
         self._proven = True
         os.replace(temporary, self.path / f"checkpoint-{epoch}.pt")
         self.drop_superseded(last_reported)
+
+    def keep_decisions(self, objects: Mapping[str, Any]) -> None:
+        """Write what those of the objects that keep a ``history`` have decided, where that has changed.
+
+        ``decisions.jsonl`` is made anew, whole or not at all, so a long one is written less often: every
+        second time from ten thousand rows on, every third from twenty thousand, and last by ``close``.
+
+        Raises:
+            BadInput: a history has the fields of ``Decision``, but other things in them.
+        """
+        if self._passes > 0:
+            self._passes -= 1
+            self._owed = dict(objects)
+            return
+        self._owed = {}
+        found = decisions.histories(objects)
+        extents = decisions.extents(found)
+        if extents == self._decided:
+            return
+        temporary = self.path / ".saving-decisions"
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with _space_to_write(self.path), open(temporary, "wb") as file:
+                decisions.write(found, file)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        os.replace(temporary, self.path / decisions.FILE)
+        self._decided = extents
+        self._passes = sum(rows for rows, _ in extents.values()) // _ROWS_WITHOUT_A_PAUSE
 
     def load(self) -> tuple[int, Any] | None:
         """The newest checkpoint that counts and can be read: ``(epoch, state)``, tensors on the CPU."""
@@ -136,6 +174,10 @@ class TrialFolder:
 
     def close(self) -> None:
         self._journal.close()
+        if self._owed:
+            self._passes = 0
+            with suppress(TuneLRError, OSError):  # only something to look at
+                self.keep_decisions(self._owed)
 
 
 class TrialMemory:
@@ -156,6 +198,9 @@ class TrialMemory:
         file = io.BytesIO()
         _write(state, file, prove=self._newest is None)
         self._newest = (epoch, file)
+
+    def keep_decisions(self, objects: Mapping[str, Any]) -> None:
+        """Nothing: who runs it has the schedule."""
 
     def load(self) -> tuple[int, Any] | None:
         """The newest checkpoint, as ``(epoch, state)``, its tensors on the CPU."""

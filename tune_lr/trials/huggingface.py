@@ -120,6 +120,7 @@ class TrialCallback(TrainerCallback):
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         self.trial.save({"trainer": pack(folder)})
         shutil.rmtree(folder)
+        self.trial.keep_decisions(schedule=known.get("lr_scheduler"))
         self._step, found, self._found = state.global_step, self._found, {}
         self.trial.report(**{"lr": known["optimizer"].param_groups[0]["lr"], **found})
         self._go_on(control)

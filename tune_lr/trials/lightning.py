@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from tune_lr.errors import BadInput, Missing, MissingExtra
 from tune_lr.schedules import build_schedule, step_every
 from tune_lr.schedules.as_torch import as_torch
+from tune_lr.trials.decisions import names
 from tune_lr.trials.parcel import pack, unpack
 from tune_lr.trials.trial import Trial
 
@@ -142,6 +143,7 @@ class TrialCallback(Checkpoint):
         with tempfile.TemporaryDirectory(prefix="tune-lr-") as folder:
             trainer.save_checkpoint(Path(folder) / _FILE)
             self.trial.save({"lightning": pack(Path(folder))})
+        self.trial.keep_decisions(**names(given.scheduler for given in trainer.lr_scheduler_configs))
         self._validated = self._reported = False
         self._go_on(trainer)
 

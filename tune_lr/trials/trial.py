@@ -181,7 +181,8 @@ class Trial:
         """Write a checkpoint of this epoch: ``state``, or what ``resume`` was given.
 
         The states of Python's, NumPy's and PyTorch's global generators ride along, so a resumed trial
-        trains on as if it had never been interrupted.
+        trains on as if it had never been interrupted. What the schedules among the objects of ``resume`` have
+        decided is kept along (``keep_decisions``).
 
         Raises:
             BadInput: neither a state nor a ``resume(model=...)`` before, or the state cannot be read back
@@ -199,6 +200,18 @@ class Trial:
         whole = {"state": dict(state), "randomness": randomness.capture()}
         self._folder.save(self._epoch, whole, max(self._known, default=0))
         self.saved = True
+        self.keep_decisions(**self._objects)
+
+    def keep_decisions(self, **schedules: Any) -> None:
+        """Write what schedules have decided so far into the trial's folder, as ``decisions.jsonl``.
+
+        ``save()`` does it for what ``resume`` was given; this is for who saves otherwise. What keeps no
+        ``history`` is passed over; without a folder nothing is written.
+
+        Args:
+            schedules: name -> a schedule; all of them at once, since they replace what was written before.
+        """
+        self._folder.keep_decisions(schedules)
 
     def load(self) -> Any:
         """The newest checkpoint's state, or None; ``epochs()`` goes on after it.

@@ -1,4 +1,4 @@
-"""Pictures of an experiment as files."""
+"""Pictures of an experiment, or of one of its trials, as files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tune_lr.experiment import Experiment
 _PICTURES = (".png", ".svg", ".pdf")
 
 
-def write(experiment: Experiment, file: Path) -> None:
-    """Draw the experiment into a file; its suffix says how.
+def write(experiment: Experiment, file: Path, trial: str | None = None) -> None:
+    """Draw the experiment, or one trial's learning rate, into a file; its suffix says how.
 
     Raises:
-        BadInput: another suffix, or a place that cannot be written.
+        BadInput: another suffix, a place that cannot be written, or a trial that has no decisions.
         MissingExtra: what draws it is not installed.
     """
     suffix = file.suffix.lower()
@@ -26,7 +26,7 @@ def write(experiment: Experiment, file: Path) -> None:
     temporary = file.with_name(f".{os.getpid()}{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _draw(experiment, temporary, suffix)
+        _draw(experiment, temporary, suffix, trial)
         os.replace(temporary, file)
     except OSError as error:
         raise BadInput("--out", str(file), f"a place to write to ({error.strerror})") from error
@@ -34,12 +34,11 @@ def write(experiment: Experiment, file: Path) -> None:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
 
 
-def _draw(experiment: Experiment, file: Path, suffix: str) -> None:
+def _draw(experiment: Experiment, file: Path, suffix: str, trial: str | None) -> None:
     if suffix == ".html":
-        from tune_lr.views.page import page
+        from tune_lr.views import page, trial_page
 
-        file.write_text(page(experiment), encoding="utf-8")
+        drawn = page.page(experiment) if trial is None else trial_page.page(experiment, trial)
+        file.write_text(drawn, encoding="utf-8")
         return
-    from tune_lr.views.plot import figure
-
-    figure(experiment).savefig(file, dpi=150, format=suffix[1:])
+    experiment.plot(trial).savefig(file, dpi=150, format=suffix[1:])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
-from tune_lr.errors import MissingExtra
 from tune_lr.experiment import Experiment
+from tune_lr.views.canvas import INK, dress, logarithmic, sheet
 from tune_lr.views.curves import (
     BEST_COLOUR,
     COLOURS,
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GRID = "#e6e6e6"
-_INK = "#333333"
-
 
 def figure(experiment: Experiment) -> Figure:
     """A matplotlib figure, made without a display; notebooks show it by themselves.
@@ -33,20 +29,9 @@ def figure(experiment: Experiment) -> Figure:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtra("a picture of an experiment", "plot") from error
-
-    class Picture(Figure):
-        def _repr_png_(self) -> bytes:
-            drawn = io.BytesIO()
-            self.savefig(drawn, format="png", dpi=110)
-            return drawn.getvalue()
-
     found = curves(experiment)
     with_lr = any(curve.lrs for curve in found.trials)
-    picture = Picture(figsize=(13.5 if with_lr else 9.5, 4.2), layout="constrained", facecolor="white")
+    picture = sheet(13.5 if with_lr else 9.5, 4.2)
     axes = picture.subplots(1, 3 if with_lr else 2, squeeze=False)[0]
     _losses(axes[0], found)
     if with_lr:
@@ -61,7 +46,7 @@ def figure(experiment: Experiment) -> Figure:
 
 
 def _losses(axes: Axes, found: Curves) -> None:
-    _dress(axes, f"{found.metric} of each trial", "epoch", found.metric)
+    dress(axes, f"{found.metric} of each trial", "epoch", found.metric)
     view = view_of(found)
     _lines(axes, found, lambda curve: (curve.epochs, curve.values))
     for curve in found.trials:
@@ -73,18 +58,18 @@ def _losses(axes: Axes, found: Curves) -> None:
     if view is not None:
         axes.set_ylim(*view)
     if suits_logarithm(found, view):
-        _logarithmic(axes)
+        logarithmic(axes)
 
 
 def _rates(axes: Axes, found: Curves) -> None:
-    _dress(axes, "learning rate of each trial", "epoch", "lr")
+    dress(axes, "learning rate of each trial", "epoch", "lr")
     _lines(axes, found, lambda curve: (curve.lr_epochs, curve.lrs))
     if all(lr > 0 for curve in found.trials for lr in curve.lrs):
-        _logarithmic(axes)
+        logarithmic(axes)
 
 
 def _best(axes: Axes, found: Curves) -> None:
-    _dress(axes, f"best {found.metric} so far", "epochs spent, all trials", found.metric)
+    dress(axes, f"best {found.metric} so far", "epochs spent, all trials", found.metric)
     if not found.spent:
         return
     axes.step(found.spent, found.best_so_far, where="post", color=BEST_COLOUR, linewidth=2.4)
@@ -95,11 +80,11 @@ def _best(axes: Axes, found: Curves) -> None:
         xytext=(0, -16 if found.mode == "min" else 9),
         textcoords="offset points",
         ha="right",
-        color=_INK,
+        color=INK,
         fontweight="bold",
     )
     if is_wide(found.best_so_far):
-        _logarithmic(axes)
+        logarithmic(axes)
     axes.margins(y=0.18)
 
 
@@ -118,26 +103,3 @@ def _lines(axes: Axes, found: Curves, points: Any) -> None:
 def _line(axes: Axes, points: Any, colour: str, alpha: float, width: float, label: str | None) -> None:
     marker = "o" if len(points[0]) == 1 else None
     axes.plot(*points, color=colour, alpha=alpha, linewidth=width, marker=marker, markersize=3, label=label)
-
-
-def _logarithmic(axes: Axes) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if float(high) / float(low) < 1000 else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _dress(axes: Axes, title: str, across: str, up: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK)
-    axes.set_xlabel(across, color=_INK)
-    axes.set_ylabel(up, color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(True, color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=_INK)

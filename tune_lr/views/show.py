@@ -12,19 +12,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tune_lr.errors import BadInput, UnknownName
 from tune_lr.experiment import Experiment
 from tune_lr.objective import Objective
 from tune_lr.record import Record, TrialRecord, headline
 from tune_lr.space import ConstantKnob, SearchSpace
+from tune_lr.views.decisions import show_decisions
 from tune_lr.views.paste import paste
 from tune_lr.views.standing import standing
 from tune_lr.views.words import counted, duration, short, tally
 
 #: So many failures are told; the table says which trials the others are.
 _FAILURES_TOLD = 5
-#: Of so many trials a message lists the names.
-_NAMES_TOLD = 10
 _WIDE, _CODE_WIDE = 250, 100
 
 
@@ -65,28 +63,16 @@ def show_trial(experiment: Experiment, trial_id: str, console: Console) -> None:
         BadInput: there is no such trial.
     """
     record, _ = standing(experiment)
-    trial = _named(trial_id, record)
+    trial = record.named(trial_id)
     reason = f" ({trial.reason})" if trial.reason else ""
     head = f"trial {trial.trial_id}: {trial.status}{reason} after {counted(trial.epochs, 'epoch')}"
     console.print(Text(head, style="bold"))
     _print_config(trial.config, console)
     if trial.reports:
         console.print(_reports_table(trial))
+    show_decisions(experiment, trial.trial_id, console)
     if trial.error:
         console.print(Text(trial.error.rstrip(), style="red"))
-
-
-def _named(name: str, record: Record) -> TrialRecord:
-    """The trial of that name; its zeros in front may be left out."""
-    trials = record.trials
-    if name.isdigit() and name not in trials:
-        name = next((known for known in trials if known.lstrip("0") == name.lstrip("0")), name)
-    if name in trials:
-        return trials[name]
-    if len(trials) <= _NAMES_TOLD:
-        raise UnknownName("trial", name, trials)
-    told = f"{min(trials)} to {max(trials)}"
-    raise BadInput("trial", name, f"one of the {len(trials)} trials that are there, {told}")
 
 
 def summary(experiment: Experiment, record: Record, status: str | None = None) -> str:
