@@ -208,6 +208,40 @@ def test_plot_writes_a_picture_and_a_page(tune_lr: Invoke, place: Path) -> None:
     assert left == []
 
 
+GREEDY = """
+import torch
+from tune_lr import GreedyLR
+
+def train(config, trial):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config["lr"])
+    schedule = GreedyLR(optimizer, patience=1, factor=0.5, min_lr=1e-6, max_lr=10.0, warmup=2)
+    trial.resume(optimizer=optimizer, schedule=schedule)
+    for epoch in trial.epochs():
+        for loss in (3.0, 2.0, 1.0, 5.0, 0.5, 4.0, 4.0, 4.0):
+            schedule.step(loss)
+        trial.save()
+        trial.report(val_loss=1 / epoch)
+"""
+
+
+def test_what_the_schedule_of_a_trial_decided_is_told_and_drawn(tune_lr: Invoke, place: Path) -> None:
+    (place / "trainer.py").write_text(GREEDY)
+    assert tune_lr(RUN + "--trials 1 --out out").exit_code == 0
+    told = tune_lr("show out --trial 0000").stdout
+    assert "1 raise, " in told
+    assert "in 24 steps" in told
+    done = tune_lr("plot out --trial 0")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split() == ["out/trial-0000.png", "out/trial-0000.html"]
+    assert (place / "out/trial-0000.png").read_bytes().startswith(b"\x89PNG")
+    assert tune_lr("plot out --trial 0 --out one.svg").exit_code == 0
+    (place / "out/trials/0000/decisions.jsonl").unlink()
+    done = tune_lr("plot out --trial 0")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "decisions of trial: '0000' is not usable" in done.stderr
+    assert tune_lr("plot out --trial 5").exit_code == 2
+
+
 def test_spaces(tune_lr: Invoke) -> None:
     done = tune_lr("spaces")
     assert done.exit_code == 0

@@ -239,6 +239,10 @@ def test_a_trial_that_goes_on_takes_the_same_steps(
     assert len(first.rows) == max(end.values())
     assert run(tmp_path / "cut", config, second, **more) == Outcome("completed")
     assert {**first.rows, **second.rows} == whole.rows
+    tables = [tmp_path / name / "decisions.jsonl" for name in ("whole", "cut")]
+    decided = [table.read_bytes() if table.exists() else b"" for table in tables]
+    assert decided[0] == decided[1]
+    assert bool(decided[0]) == ("schedule" not in config)  # greedy keeps a history
     assert min(second.rows) == len(first.rows) + 1
     assert not list((tmp_path / "cut" / "output").iterdir())
 

@@ -254,6 +254,10 @@ def test_a_trial_that_goes_on_takes_the_same_steps(
     assert run(tmp_path / "cut", config, second, **more) == Outcome("completed")
     assert list(second.rows) == list(range(max(end.get("kill_at", 0), 2), EPOCHS + 1))
     assert {**first.rows, **second.rows} == whole.rows
+    tables = [tmp_path / name / "decisions.jsonl" for name in ("whole", "cut")]
+    decided = [table.read_bytes() if table.exists() else b"" for table in tables]
+    assert decided[0] == decided[1]
+    assert bool(decided[0]) == ("schedule" not in config)  # greedy keeps a history
     assert {file.suffix for file in (tmp_path / "cut").iterdir()} <= {".pt", ".jsonl", ".lock", ""}
 
 

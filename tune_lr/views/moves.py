@@ -64,6 +64,12 @@ class Story:
         """How many parameter groups there are in the end."""
         return max(len(row.lrs) for row in self.rows)
 
+    @property
+    def suits_logarithm(self) -> bool:
+        """Whether a logarithmic axis suits the LRs: all above 0, as far as they are finite."""
+        rates = [lr for row in self.rows for lr in row.lrs if math.isfinite(lr)]
+        return bool(rates) and min(rates) > 0 and max(rates) / min(rates) < 1e100
+
     def changes(self) -> list[Row]:
         """The rows in which an LR was changed, or found changed."""
         return [row for row in self.rows if row.moved]

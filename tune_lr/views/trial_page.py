@@ -80,7 +80,6 @@ def _draw(chart: Any, story: Story, column: int) -> None:
                 marker=mark, name=f"{html.escape(short(kind))} ({len(rows)})", legendgroup=kind,
                 showlegend=panel == 1, hovertemplate="%{text}<br>%{y:.6g}<extra></extra>",
             )  # fmt: skip
-    rates = [lr for row in story.rows for lr in row.lrs if math.isfinite(lr)]
-    chart.update_yaxes(type="log" if rates and min(rates) > 0 else "linear", row=1, col=column)
+    chart.update_yaxes(type="log" if story.suits_logarithm else "linear", row=1, col=column)
     usable = [row.loss for row in story.changes() if math.isfinite(row.loss)]
     chart.update_yaxes(type="log" if is_wide(usable) else "linear", row=2, col=column)

@@ -66,8 +66,7 @@ def _rates(axes: Axes, story: Story) -> None:
             )  # fmt: skip
     for kind, rows in story.by_decision():
         _marks(axes, kind, rows, [row.lr for row in rows], f"{_plain(short(kind))} ({len(rows)})")
-    rates = [lr for row in story.rows for lr in row.lrs if math.isfinite(lr)]
-    if rates and min(rates) > 0:
+    if story.suits_logarithm:
         logarithmic(axes)
 
 
