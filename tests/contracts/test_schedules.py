@@ -21,17 +21,18 @@ NAMES = registry.names("schedules")
 class Run:
     """A small training with two parameter groups, driven by a schedule."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, scale: float = 1.0, **settings: Any) -> None:
         model = torch.nn.Linear(3, 1)
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.fill_(0.5)
         groups: list[dict[str, Any]] = [
-            {"params": [model.weight], "lr": 0.05},
-            {"params": [model.bias], "lr": 0.02},
+            {"params": [model.weight], "lr": 0.05 * scale},
+            {"params": [model.bias], "lr": 0.02 * scale},
         ]
         self.model, self.optimizer = model, torch.optim.SGD(groups, lr=0.05, momentum=0.5)
         config = {"schedule": name, "lr": 0.05, "batch_size": 3, "patience": 2, "model": "linear"}
+        config.update(settings)
         self.schedule: Schedule = build_schedule(config, self.optimizer, 10, steps_per_epoch=4)
 
     def closure(self) -> torch.Tensor:
@@ -176,3 +177,77 @@ def test_a_quadratic_is_brought_to_its_minimum(name: str) -> None:
     for _ in range(200):
         train(optimizer, schedule, loss)
     assert loss().item() <= 1e-6 * first
+
+
+#: Other settings for the schedules that have any of these knobs.
+OTHER = {
+    "lr": 0.1, "min_lr_ratio": 0.05, "max_lr_ratio": 3.0, "patience": 1, "factor": 0.7, "smooth": True,
+    "window_size": 3, "cooldown": 1, "end_factor": 0.3, "gamma": 0.6, "drops": 3, "final_factor": 0.2,
+    "power": 2.0, "restarts": 1, "t_mult": 1, "pct_start": 0.5, "div_factor": 5.0, "warmup_part": 0.3,
+    "hyper_lr": 0.1, "per": "parameter", "backtrack": 0.6, "threshold": 1e-3, "reset_start": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_to_adopt_the_state_of_the_same_settings_is_to_load_it(name: str, smooth: bool) -> None:
+    given = {"smooth": smooth, "per": "parameter" if smooth else "all"}
+    for cut in (0, 1, 20):
+        first, loads, adopts = Run(name, **given), Run(name, **given), Run(name, **given)
+        for loss in LOSSES[:cut]:
+            first.step(loss)
+        state = first.schedule.state_dict()
+        loads.schedule.load_state_dict(state)
+        adopts.schedule.adopt(copy.deepcopy(state), cut / 40)  # type: ignore[attr-defined]
+        one, two = loads.schedule.state_dict(), adopts.schedule.state_dict()
+        assert one.pop("history", None) is None or two.pop("history")["start"] == cut
+        assert alike(one, two)
+        for run in (loads, adopts):
+            run.model.load_state_dict(first.model.state_dict())
+        assert [loads.step(x) for x in LOSSES[cut:]] == [adopts.step(x) for x in LOSSES[cut:]]
+
+
+def test_to_adopt_a_state_is_to_go_on_there_under_ones_own_settings(name: str) -> None:
+    first, fresh, second = Run(name), Run(name, scale=2.0, **OTHER), Run(name, scale=2.0, **OTHER)
+    for loss in LOSSES[:20]:
+        first.step(loss)
+    state = first.schedule.state_dict()
+    frozen = copy.deepcopy(state)
+    second.schedule.adopt(state, 0.5)  # type: ignore[attr-defined]
+    lows, highs = bounds(second.schedule)
+    for loss in LOSSES[20:]:
+        lrs = second.schedule.get_last_lr()
+        assert all(low <= lr <= high for low, lr, high in zip(lows, lrs, highs, strict=True))
+        assert lrs == [group["lr"] for group in second.optimizer.param_groups]
+        second.step(loss)
+    assert alike(state, frozen), "the state shares something with the live schedule"
+    own, now = fresh.schedule.state_dict(), second.schedule.state_dict()
+    kept = SETTINGS & own.keys()
+    assert {key: now[key] for key in kept} == {key: own[key] for key in kept}
+    steps = now.get("taken", now.get("last_epoch", 40))  # restarts count in cycles
+    assert steps == 40
+
+
+def test_what_needs_nothing_adopts_its_own_place_whatever_ran_before(name: str) -> None:
+    through, second = Run(name, scale=2.0, **OTHER), Run(name, scale=2.0, **OTHER)
+    at_the_start = second.schedule.get_last_lr()
+    second.schedule.adopt(None, 0.5)  # type: ignore[attr-defined]
+    if through.schedule.needs == "nothing":
+        for loss in LOSSES[:20]:
+            at_the_start = through.step(loss)
+    assert second.schedule.get_last_lr() == at_the_start
+
+
+#: What a state says of settings, in whichever schedule has it.
+SETTINGS = {
+    "factor", "patience", "threshold", "min_lrs", "max_lrs", "smooth", "window_size", "cooldown", "warmup",
+    "reset_start_original", "after_change", "_init_lrs", "base_lrs", "hyper_lr", "per", "rule", "armijo",
+    "backtrack", "reset", "growth", "gamma", "power", "milestones", "end_factor", "total_iters", "eta_min",
+    "T_max", "floors", "span",
+}  # fmt: skip
+
+
+def bounds(schedule: Schedule) -> tuple[list[float], list[float]]:
+    """The bounds of two parameter groups that began at LRs of 0.1 and 0.04."""
+    lows = getattr(schedule, "min_lrs", None) or [0.0, 0.0]
+    highs = getattr(schedule, "max_lrs", None) or [0.1, 0.04]
+    return lows, highs

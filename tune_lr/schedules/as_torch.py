@@ -59,6 +59,13 @@ class _Shaped(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.schedule.load_state_dict(state_dict)
 
+    def adopt(self, state: Any, done: float) -> None:
+        """As the schedule's; one that has none loads the state, if there is one."""
+        if hasattr(self.schedule, "adopt"):
+            self.schedule.adopt(state, done)
+        elif state is not None:
+            self.schedule.load_state_dict(state)
+
 
 class PerCall(_Shaped):
     """Stepped without a metric."""

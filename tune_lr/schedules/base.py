@@ -29,6 +29,12 @@ class Schedule(Protocol):
     A class registered under "schedules" also has ``knobs``, the names of the config keys that it reads,
     and ``from_config(config, optimizer, total_steps)``; without the latter it is called as
     ``cls(optimizer, **knobs)``. It never wraps ``optimizer.step``.
+
+    It may have ``adopt(state, done)``, called before its first step, for a run that begins at a copy of
+    another's checkpoint (population-based training): go on from there under its own settings. ``state`` is
+    that of a schedule of the same class, or None where the other run had one of another class; ``done`` is
+    the part of the run, 0 to 1, that lies behind. One without ``adopt`` gets the state by
+    ``load_state_dict``, settings included.
     """
 
     needs: ClassVar[Needs]
@@ -59,17 +65,25 @@ class TorchSchedule:
         optimizer: whose LRs are scheduled.
         make: builds torch's scheduler from the optimizer. It begins at the optimizer's LRs of now, whatever
             scheduled it before.
+        total_steps: the length of the run, for schedulers that depend on it.
     """
 
     needs: ClassVar[Needs] = "nothing"
     knobs: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, optimizer: Optimizer, make: Callable[[Optimizer], LRScheduler]) -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        make: Callable[[Optimizer], LRScheduler],
+        total_steps: int | None = None,
+    ) -> None:
         own_step = vars(optimizer).get("step")
-        self.optimizer = optimizer
+        self.optimizer, self.total_steps = optimizer, total_steps
         for group in optimizer.param_groups:  # torch would begin where an earlier scheduler began
             group.pop("initial_lr", None)
         self.scheduler = make(optimizer)
+        if isinstance(self.scheduler, ReduceLROnPlateau):  # the only one that forgets where it began
+            self.scheduler.base_lrs = [*group_lrs(optimizer)]
         if own_step is None:
             vars(optimizer).pop("step", None)
         else:
@@ -106,6 +120,39 @@ class TorchSchedule:
         self.scheduler.load_state_dict(copy.deepcopy(state_dict))
         for group, lr in zip(self.optimizer.param_groups, state_dict["_last_lr"], strict=True):
             write_lr(group, float(lr))
+
+    def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
+        """Go on from another run under one's own settings.
+
+        Whatever needs nothing is stepped to its own place after the part ``done`` of its own run, as if it
+        had scheduled that. ``ReduceLROnPlateau`` takes over best loss and counts, and the other's LRs in
+        proportion to those that the two began with, its own lower bound kept.
+        """
+        if not isinstance(self.scheduler, ReduceLROnPlateau):
+            for _ in range(round(done * (self.total_steps or 0))):
+                self.step()
+        elif state is not None:
+            for name in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch"):
+                setattr(self.scheduler, name, state[name])
+            own = group_lrs(self.optimizer)
+            floors = self.scheduler.min_lrs
+            lrs = carried_lrs(own, state["_last_lr"], state.get("base_lrs", state["_last_lr"]))
+            lrs = [max(lr, floor) for lr, floor in zip(lrs, floors, strict=True)]
+            for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+                write_lr(group, lr)
+            self.scheduler._last_lr = [*group_lrs(self.optimizer)]
+
+
+def carried_lrs(own: Sequence[float], last: Sequence[float], first: Sequence[float]) -> list[float]:
+    """LRs as far from one's own first ones as another run's ``last`` are from the ``first`` that it had.
+
+    Raises:
+        BadInput: the other run has another number of parameter groups.
+    """
+    if not len(own) == len(last) == len(first):
+        raise BadInput("the state's LRs", last, f"{len(own)} numbers, one for each parameter group")
+    pairs = zip(own, last, first, strict=True)
+    return [now if mine == began else mine * (now / began if began else 1.0) for mine, now, began in pairs]
 
 
 def write_lr(group: dict[str, Any], lr: float) -> None:

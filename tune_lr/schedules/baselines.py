@@ -34,7 +34,9 @@ class Constant(TorchSchedule):
         cls, config: Mapping[str, Any], optimizer: Optimizer, total_steps: int | None = None
     ) -> Constant:
         """Built from nothing."""
-        return cls(optimizer, lambda opt: torch_schedulers.ConstantLR(opt, factor=1.0, total_iters=0))
+        return cls(
+            optimizer, lambda opt: torch_schedulers.ConstantLR(opt, factor=1.0, total_iters=0), total_steps
+        )
 
 
 class Linear(TorchSchedule):
@@ -56,6 +58,7 @@ class Linear(TorchSchedule):
         return cls(
             optimizer,
             lambda opt: torch_schedulers.LinearLR(opt, start_factor=1.0, end_factor=end, total_iters=steps),
+            steps,
         )
 
 
@@ -81,9 +84,11 @@ class Cosine(TorchSchedule):
         steps = known_length("cosine", total_steps)
         floors = lower_bounds(config, optimizer)
         if len({*floors}) > 1:
-            return cls(optimizer, lambda opt: _CosineByGroup(opt, steps, floors))
+            return cls(optimizer, lambda opt: _CosineByGroup(opt, steps, floors), steps)
         return cls(
-            optimizer, lambda opt: torch_schedulers.CosineAnnealingLR(opt, T_max=steps, eta_min=floors[0])
+            optimizer,
+            lambda opt: torch_schedulers.CosineAnnealingLR(opt, T_max=steps, eta_min=floors[0]),
+            steps,
         )
 
 
@@ -123,7 +128,9 @@ class StepDecay(TorchSchedule):
         gamma = positive_part("gamma", settings.get("gamma", 0.1))
         drops = read_whole("drops", settings.get("drops", 2), 0)
         at = [max(1, round(steps * drop / (drops + 1))) for drop in range(1, drops + 1)]
-        return cls(optimizer, lambda opt: torch_schedulers.MultiStepLR(opt, milestones=at, gamma=gamma))
+        return cls(
+            optimizer, lambda opt: torch_schedulers.MultiStepLR(opt, milestones=at, gamma=gamma), steps
+        )
 
 
 class Exponential(TorchSchedule):
@@ -144,7 +151,9 @@ class Exponential(TorchSchedule):
         """
         steps = known_length("exponential", total_steps)
         final = positive_part("final_factor", present(config, cls.knobs).get("final_factor", 0.01))
-        return cls(optimizer, lambda opt: torch_schedulers.ExponentialLR(opt, gamma=final ** (1 / steps)))
+        return cls(
+            optimizer, lambda opt: torch_schedulers.ExponentialLR(opt, gamma=final ** (1 / steps)), steps
+        )
 
 
 class Polynomial(TorchSchedule):
@@ -168,7 +177,9 @@ class Polynomial(TorchSchedule):
         power = read_range("power", present(config, cls.knobs).get("power", 1.0), 0, 100)
         if power == 0.0:
             raise BadInput("power", power, "a number above 0, at most 100")
-        return cls(optimizer, lambda opt: torch_schedulers.PolynomialLR(opt, total_iters=steps, power=power))
+        return cls(
+            optimizer, lambda opt: torch_schedulers.PolynomialLR(opt, total_iters=steps, power=power), steps
+        )
 
 
 class Plateau(TorchSchedule):

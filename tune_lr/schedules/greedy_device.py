@@ -133,6 +133,20 @@ class DeviceGreedyLR:
         _refuse_verbose(state["verbose"])
         tensor_lrs(self.optimizer, self.device)
         self._plain.load_state_dict({name: value for name, value in state.items() if name != "history"})
+        self._take_in()
+
+    def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
+        """Go on from another run's memory under one's own settings, as ``GreedyLR.adopt``.
+
+        Raises:
+            BadInput: the state cannot be used; nothing changed.
+        """
+        self._bring_back()
+        self._plain.adopt(state, done)
+        self._take_in()
+
+    def _take_in(self) -> None:
+        """Bring what the plain schedule holds to the device."""
         old_state, old_rule = self._state, self._rule
         self._state = _kept(old_state, self._state_of(self._plain, self._plain._lrs))
         self._rule = _kept(old_rule, self._rule_of(self._plain))

@@ -11,12 +11,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import exact_lrs, read_per_group, write_lr
+from tune_lr.schedules.base import carried_lrs, exact_lrs, read_per_group, write_lr
 from tune_lr.schedules.decisions import Decision, Decisions, Move
 from tune_lr.schedules.greedy_rule import bar_below
 from tune_lr.schedules.greedy_settings import check_settings, spread_bounds
+from tune_lr.schedules.lr_bounds import within
 from tune_lr.schedules.replay import LRTrace
-from tune_lr.schedules.smoothing import RunningMean
+from tune_lr.schedules.smoothing import RunningMean, newest
 
 SETTINGS = (
     "mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "warmup", "eps", "verbose",
@@ -139,6 +140,38 @@ class GreedyMemory(ReduceLROnPlateau):
             self._streaming_avg.window_size = self.window_size
         for group, lr in zip(groups, last, strict=True):
             write_lr(group, lr)
+
+    def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
+        """Go on from another run's memory under one's own settings, before the first step.
+
+        Taken over are the step, the best metric, the counts, as far as one's own settings let them go, and
+        the newest metrics of the window. The LRs are the other's in proportion to those that the two began
+        with, within one's own bounds. The history begins here: what was decided before was the other's.
+
+        Args:
+            state: that of a schedule of this class; None leaves everything as it is.
+            done: not looked at; nothing here depends on the length of the run.
+
+        Raises:
+            BadInput: the state cannot be used (another number of parameter groups, say); nothing changed.
+        """
+        if state is None:
+            return
+        state, groups = {**self.state_dict(), **state}, len(self.optimizer.param_groups)
+        theirs = check_settings(state, groups)
+        last, first = (read_per_group(name, state[name], groups) for name in ("_last_lr", "_init_lrs"))
+        lrs = within(carried_lrs(self._init_lrs, last, first), self.min_lrs, self.max_lrs)
+        own = {name: getattr(self, name) for name in (*SETTINGS, "_init_lrs")}
+        memory = {name: state[name] for name in COUNTERS}
+        cuts = theirs["reset_start_original"] - state["reset_start"]
+        memory["reset_start"] = max(self.reset_start_original - cuts, min(self.reset_start_original, 1))
+        memory["cooldown_counter"] = min(state["cooldown_counter"], self.cooldown)
+        memory["warmup_counter"] = min(state["warmup_counter"], self.warmup)
+        memory["best"] = state["best"] if theirs["mode"] == self.mode else math.inf
+        if self.smooth and "_streaming_avg" in state:
+            memory["_streaming_avg"] = newest(state["_streaming_avg"], self.window_size)
+        history = Decisions(state["last_epoch"], lrs).state_dict()
+        self.load_state_dict({**own, **memory, "_last_lr": lrs, "history": history})
 
     def __repr__(self) -> str:
         lrs = ", ".join(f"{lr:.4g}" for lr in self._last_lr)

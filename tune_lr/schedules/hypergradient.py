@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from tune_lr.errors import BadInput, Missing
 from tune_lr.schedules.base import (
     Needs,
+    carried_lrs,
     group_lrs,
     present,
     read_choice,
@@ -166,6 +167,33 @@ class Hypergradient:
         self._directions.load(directions)
         for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             write_lr(group, lr)
+
+    def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
+        """Go on from another run under one's own settings, before the first step.
+
+        Taken over are the directions of its last update, and its LRs (with ``per`` parameter on both sides
+        those of every number) in proportion to those that the two began with, within one's own bounds.
+
+        Args:
+            state: that of a schedule of this class; None leaves everything as it is.
+            done: not looked at; nothing here depends on the length of the run.
+
+        Raises:
+            BadInput: the state is of other parameters or other groups; nothing changed.
+        """
+        if state is None:
+            return
+        last, first = state["_last_lr"], state["_init_lrs"]
+        lrs = within(carried_lrs(self._init_lrs, last, first), self.min_lrs, self.max_lrs)
+        given = [rate if self.per == "parameter" else None for rate in state["rates"]]
+        rates = fitting("rates", self.optimizer, given, as_real=True)
+        groups = [i for i, group in enumerate(self.optimizer.param_groups) for _ in group["params"]]
+        for place, (i, rate) in enumerate(zip(groups, rates, strict=True)):
+            if rate is not None:
+                (part,) = carried_lrs([self._init_lrs[i]], [1.0], [first[i]])
+                rates[place] = (rate * part).clamp(self.min_lrs[i], self.max_lrs[i])
+        taken = {"_last_lr": lrs, "rates": rates, "directions": state["directions"]}
+        self.load_state_dict({**self.state_dict(), **taken})
 
     def _sums(self) -> list[list[float]]:
         """For each parameter group: gradient · direction, and the squared lengths of the two."""

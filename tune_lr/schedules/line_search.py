@@ -183,10 +183,33 @@ class LineSearch:
         for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             write_lr(group, lr)
 
+    def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
+        """Go on from another run under one's own settings, before the first step.
+
+        What was found is how far the other's LRs were from those that it began with, as far as one's own
+        ``max_lr`` lets it go, and how many evaluations that took.
+
+        Args:
+            state: that of a schedule of this class; None leaves everything as it is.
+            done: not looked at; nothing here depends on the length of the run.
+
+        Raises:
+            BadInput: the state cannot be used; nothing changed.
+        """
+        if state is None:
+            return
+        scale = min(read_range("the state's _scale", state["_scale"], 0), self._top())
+        memory = {**{name: state[name] for name in _MEMORY}, "_scale": scale, "_last_lr": self._lrs(scale)}
+        self.load_state_dict({**self.state_dict(), **memory})
+
+    def _top(self) -> float:
+        """The largest scale that ``max_lr`` allows."""
+        pairs = zip(self.max_lrs, self._init_lrs, strict=True)
+        return min(high / lr for high, lr in pairs if lr > 0)
+
     def _start(self) -> float:
         """Where a search begins: the paper's Algorithm 2."""
-        pairs = zip(self.max_lrs, self._init_lrs, strict=True)
-        top = min(high / lr for high, lr in pairs if lr > 0)
+        top = self._top()
         if not self._searched or self.reset == "max":
             return top
         grown = self.growth ** (1 / self.steps_per_epoch) if self.reset == "grow" else 1.0

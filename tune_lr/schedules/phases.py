@@ -56,7 +56,7 @@ class CosineRestarts(TorchSchedule):
         restarts = _whole_upto("restarts", settings.get("restarts", 2), 0, 100)
         t_mult = _whole_upto("t_mult", settings.get("t_mult", 2), 1, 10)
         floors = lower_bounds(config, optimizer)
-        return cls(optimizer, lambda opt: _RestartsOverRun(opt, steps, restarts, t_mult, floors))
+        return cls(optimizer, lambda opt: _RestartsOverRun(opt, steps, restarts, t_mult, floors), steps)
 
 
 class _RestartsOverRun(torch_schedulers.CosineAnnealingWarmRestarts):
@@ -139,7 +139,7 @@ class OneCycle(TorchSchedule):
             ),
             **_momentum(settings, optimizer),
         }
-        return cls(optimizer, lambda opt: _OneCycleThenStay(opt, **shape))
+        return cls(optimizer, lambda opt: _OneCycleThenStay(opt, **shape), steps)
 
 
 class _OneCycleThenStay(torch_schedulers.OneCycleLR):
@@ -192,7 +192,7 @@ class WarmupStableDecay(TorchSchedule):
         decay = min(round(steps * decay_part), steps - warmup)
         end = read_range("end_factor", settings.get("end_factor", 0.0), 0, 1)
         shape = _Trapezoid(warmup, steps - decay, steps, end)
-        return cls(optimizer, lambda opt: torch_schedulers.LambdaLR(opt, shape))
+        return cls(optimizer, lambda opt: torch_schedulers.LambdaLR(opt, shape), steps)
 
 
 @dataclass

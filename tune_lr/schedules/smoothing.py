@@ -134,6 +134,15 @@ class RunningMean:
         return _exact_sum(value / count for value in self.values)
 
 
+def newest(state: Mapping[str, Any], window_size: int) -> dict[str, Any]:
+    """The state of a window of ``window_size`` that begins with the newest values of another."""
+    values = list(state["values"])
+    if len(values) <= window_size:
+        return {**state, "window_size": window_size}
+    kept = values[-window_size:]
+    return {"window_size": window_size, "values": kept, "sum": _exact_sum(kept)}
+
+
 def _exact_sum(values: Iterable[float]) -> float:
     """The correctly rounded sum, or infinity where the way there overflows."""
     try:

@@ -42,6 +42,8 @@ class TrialFolder:
         self.path = path
         self._journal = Journal(path / "reports.jsonl")
         self._proven = False
+        #: Whether what was loaded last is a copy of another trial's checkpoint.
+        self.on_a_copy = False
         #: The decisions that were written, how often they are not to be, and what was passed over so.
         self._decided: dict[str, decisions.Extent] = {}
         self._passes = 0
@@ -117,6 +119,7 @@ class TrialFolder:
                 warnings.warn(f"{file} cannot be read and is passed over ({kind})", stacklevel=2)
                 continue
             if isinstance(state, dict):
+                self.on_a_copy = _INHERITED.fullmatch(file.name) is not None
                 return epoch, state
         return None
 
@@ -182,6 +185,8 @@ class TrialFolder:
 
 class TrialMemory:
     """In place of a folder, for a trial that runs alone: its newest checkpoint, kept in memory."""
+
+    on_a_copy = False
 
     def __init__(self) -> None:
         self._newest: tuple[int, io.BytesIO] | None = None

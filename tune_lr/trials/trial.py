@@ -66,6 +66,7 @@ class Trial:
         #: Whether it reported outside of ``epochs()``, before any epoch.
         self.spoke_too_soon = False
         self._objects: dict[str, Any] = {}
+        self._kinds: dict[str, str] = {}
         self._randomness: dict[str, Any] | None = None
 
     @property
@@ -78,6 +79,11 @@ class Trial:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    @property
+    def copied(self) -> bool:
+        """Whether the checkpoint that was loaded is a copy of another trial's."""
+        return self._folder.on_a_copy
 
     @property
     def reported(self) -> bool:
@@ -156,6 +162,9 @@ class Trial:
     def resume(self, **objects: Any) -> int:
         """Name what a checkpoint holds, and load the newest one into it, if any.
 
+        Where that is a copy of another trial's (population-based training), optimizer and schedule take over
+        what it learned and keep their own settings: see ``adoption.adopt``. Call it before the first step.
+
         Args:
             objects: name -> anything with ``state_dict``/``load_state_dict`` (model, optimizer, schedule,
                 loader, scaler) or ``get_state``/``set_state`` (a ``torch.Generator``).
@@ -163,6 +172,8 @@ class Trial:
         Returns:
             The epoch of the checkpoint; 0 where there is none.
         """
+        from tune_lr.trials import adoption
+
         self._objects = objects
         state = self.load()
         if state is None:
@@ -173,8 +184,11 @@ class Trial:
                 "trial.resume", missing, f"names that the checkpoint holds: {', '.join(sorted(state))}"
             )
         for name, thing in objects.items():
-            put = thing.load_state_dict if hasattr(thing, "load_state_dict") else thing.set_state
-            put(state[name])
+            if self.copied:
+                done = self._epoch / self.max_epochs
+                adoption.adopt(thing, state[name], self._kinds.get(name), done)
+            else:
+                adoption.load_exactly(thing, state[name])
         return self._epoch
 
     def save(self, state: Mapping[str, Any] | None = None) -> None:
@@ -188,6 +202,8 @@ class Trial:
             BadInput: neither a state nor a ``resume(model=...)`` before, or the state cannot be read back
                 with ``weights_only=True``.
         """
+        from tune_lr.trials import adoption
+
         if state is None:
             if not self._objects:
                 raise BadInput(
@@ -197,7 +213,8 @@ class Trial:
                 name: thing.state_dict() if hasattr(thing, "state_dict") else thing.get_state()
                 for name, thing in self._objects.items()
             }
-        whole = {"state": dict(state), "randomness": randomness.capture()}
+        kinds = adoption.kinds(self._objects)
+        whole = {"state": dict(state), "randomness": randomness.capture(), "kinds": kinds}
         self._folder.save(self._epoch, whole, max(self._known, default=0))
         self.saved = True
         self.keep_decisions(**self._objects)
@@ -217,6 +234,7 @@ class Trial:
         """The newest checkpoint's state, or None; ``epochs()`` goes on after it.
 
         Tensors come back on the CPU; a module's or optimizer's ``load_state_dict`` puts them where it is.
+        Where it is another trial's (``copied``), so are the settings in it.
         """
         found = self._folder.load()
         if found is None:
@@ -225,6 +243,7 @@ class Trial:
         self.loaded_epoch = self._epoch
         self.saved = True
         self._randomness = whole["randomness"]
+        self._kinds = whole.get("kinds", {})
         randomness.restore(self._randomness)
         return whole["state"]
 
