@@ -252,3 +252,26 @@ def test_population_based_training_copies_and_goes_on(local_ray: None, tmp_path:
         slowly.validate(trial.values)
         source = record.trials.get(trial.why.get("checkpoint_of", ""))
         assert first == 1 or (source is not None and source.values != trial.values)
+
+
+@pytest.mark.ray
+def test_a_copied_member_trains_with_its_own_knobs(local_ray: None, tmp_path: Path) -> None:
+    space = {
+        "name": "constants",
+        "knobs": {
+            "lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
+            "momentum": {"type": "float", "low": 0.0, "high": 0.9},
+            "schedule": {"type": "constant", "value": "constant"},
+            "pause": {"type": "constant", "value": 0.1},
+        },
+    }
+    what: dict[str, Any] = {"trials": 8, "max_epochs": 9, "seed": 3, "workers": 2, "progress": False}
+    job = {"engine": "ray", "trial_scheduler": "pbt", "out": tmp_path / "x", **what}
+    trainer = Path(__file__).with_name("trainers.py")
+    record = tune_lr.tune(f"{trainer}:scheduled", space, **job).record()
+    copies = [trial for trial in record.trials.values() if "checkpoint_of" in trial.why and trial.reports]
+    assert any(trial.reports[0].epoch > 1 for trial in copies)
+    for trial in record.trials.values():
+        for report in trial.reports:
+            used = {name: report.metrics[name] for name in ("lr", "momentum")}
+            assert used == pytest.approx({name: trial.values[name] for name in used})

@@ -184,6 +184,27 @@ def test_population_based_training_copies_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.syne
+def test_a_copied_member_trains_with_its_own_knobs(tmp_path: Path) -> None:
+    knobs = {
+        "lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True},
+        "momentum": {"type": "float", "low": 0.0, "high": 0.9},
+        "schedule": {"type": "constant", "value": "cosine"},
+        "pause": {"type": "constant", "value": 0.04},
+    }
+    what: dict[str, Any] = {"trials": 12, "max_epochs": 9, "seed": 3, "workers": 3, "progress": False}
+    space = {"name": "cosines", "knobs": knobs}
+    job = {"engine": "syne-tune", "trial_scheduler": "pbt", "out": tmp_path / "x", **what}
+    record = tune_lr.tune(f"{TRAINERS}:scheduled", space, **job).record()
+    copies = [trial for trial in record.trials.values() if "checkpoint_of" in trial.why and trial.reports]
+    assert any(trial.reports[0].epoch > 1 for trial in copies)
+    for trial in record.trials.values():
+        for report in trial.reports:
+            own = trial.values["lr"] * (1 + math.cos(math.pi * (report.epoch - 1) / 9)) / 2
+            assert report.metrics["lr"] == pytest.approx(own)
+            assert report.metrics["momentum"] == pytest.approx(trial.values["momentum"])
+
+
+@pytest.mark.syne
 def test_going_on_under_a_native_rule_is_said_to_be_inexact(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

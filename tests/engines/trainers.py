@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+import tune_lr
+
 LOADED_IN = os.getpid()
 
 
@@ -85,3 +87,21 @@ def where(config, trial):
             threads=torch.get_num_threads(),
             devices=int(os.environ.get("CUDA_VISIBLE_DEVICES", "-1").split(",")[0]),
         )
+
+
+def scheduled(config, trial):
+    """A loss that one weight has, under an optimizer and a schedule; reports the LR that it trains with."""
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=config["lr"], momentum=config["momentum"])
+    schedule = tune_lr.build_schedule(config, optimizer, trial.max_epochs)
+    trial.resume(optimizer=optimizer, schedule=schedule)
+    for _ in trial.epochs():
+        time.sleep(config.get("pause", 0.0))
+        group = optimizer.param_groups[0]
+        used = {"lr": group["lr"], "momentum": group["momentum"]}
+        optimizer.zero_grad()
+        weight.square().sum().backward()
+        optimizer.step()
+        schedule.step(None)
+        trial.save()
+        trial.report(val_loss=abs(config["lr"] - 0.3), **used)
