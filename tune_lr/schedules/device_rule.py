@@ -21,7 +21,8 @@ class Rule(NamedTuple):
         turned: whether the metric's sign is turned, for mode ``max``.
         relative: whether the threshold is a part of the best metric.
         after_change: ``freeze``, ``ignore`` or ``continue``.
-        factor: float64 tensor, since a GPU divides by a number by multiplying with its rounded inverse.
+        factor: float64 of shape (1,); a tensor, since a GPU divides by a number by multiplying with its
+            rounded inverse.
         lows, highs, first: float64 of shape (groups,): the bounds, and the LRs of the start.
     """
 
@@ -41,9 +42,11 @@ class Rule(NamedTuple):
 
 
 class State(NamedTuple):
-    """What changes from step to step: 0-d tensors (float64, int64), but for ``lrs`` and the window.
+    """What changes from step to step: tensors of shape (1,), float64 and int64, but for ``lrs``: (groups,).
 
-    ``best`` has its sign turned for mode ``max``, so that lower is better; ``lrs`` has shape (groups,).
+    ``best`` has its sign turned for mode ``max``, so that lower is better. The shape is not (), since torch
+    takes such tensors on the CPU for numbers when it compiles: it looks at their values, and loses what is
+    written into them.
     """
 
     steps: Tensor
@@ -62,7 +65,7 @@ def advance(state: State, value: Tensor, rule: Rule) -> State:
 
     Args:
         state: the state before it, with the LRs that the optimizer has.
-        value: float64 of shape (), the metric.
+        value: float64 of shape (1,), the metric.
         rule: the settings.
 
     Returns:

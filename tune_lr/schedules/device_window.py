@@ -20,7 +20,7 @@ ROUNDING = 2.0**-53
 
 
 class Window(NamedTuple):
-    """The last few losses and what is known of their sum. Tensors on one device.
+    """The last few losses and what is known of their sum. Tensors on one device, of shape (1,) but for one.
 
     Attributes:
         values: float64 of shape (window size,), a ring; slots not yet filled are 0.
@@ -64,13 +64,13 @@ def new_window(
     unknown = math.inf if kept else 0.0  # sizes that have the total checked at the next loss
 
     def number(value: float) -> Tensor:
-        return torch.tensor(value, dtype=torch.float64, device=device)
+        return torch.tensor([value], dtype=torch.float64, device=device)
 
     ring = torch.tensor(kept + [0.0] * (size - len(kept)), dtype=torch.float64, device=device)
-    whole = [torch.tensor(n, dtype=torch.int64, device=device) for n in (len(kept), len(kept) % size)]
+    whole = [torch.tensor([n], dtype=torch.int64, device=device) for n in (len(kept), len(kept) % size)]
     return Window(
         ring, whole[0], whole[1], number(total if known and total is not None else high), number(unknown),
-        number(unknown), torch.tensor(False, device=device), number(0.0), number(0.0), number(high),
+        number(unknown), torch.tensor([False], device=device), number(0.0), number(0.0), number(high),
         number(low),
     )  # fmt: skip
 
@@ -83,12 +83,12 @@ def observed(window: Window, value: Tensor, age: Tensor) -> tuple[Window, Tensor
 
     Args:
         window: what has been observed before.
-        value: float64; where it is not finite, the window stays as it is.
-        age: int64, how many steps the run has had, this one included.
+        value: float64 of shape (1,); where it is not finite, the window stays as it is.
+        age: int64 of shape (1,), how many steps the run has had, this one included.
     """
     size = window.values.numel()
     full = window.filled >= size
-    out = window.values.index_select(0, window.at.reshape(1)).reshape(())  # 0 while the ring is not full
+    out = window.values.index_select(0, window.at)  # 0 while the ring is not full
     slots = torch.arange(size, device=value.device)
     values = torch.where(slots == window.at, value, window.values)
     filled = (window.filled + 1).clamp(max=size)

@@ -156,12 +156,12 @@ class DeviceGreedyLR:
         return f"Device{self._plain!r}"
 
     def _value(self, loss: Any) -> Tensor:
-        """The loss as a float64 on the device, its shape () and its value unread."""
+        """The loss as a float64 of shape (1,) on the device, its value unread."""
         if not isinstance(loss, Tensor):
-            return torch.full((), read_number("loss", loss), dtype=torch.float64, device=self.device)
+            return torch.full((1,), read_number("loss", loss), dtype=torch.float64, device=self.device)
         if loss.numel() != 1 or loss.is_complex():
             raise BadInput("loss", f"a {loss.dtype} tensor of shape {tuple(loss.shape)}", "one number")
-        return loss.detach().reshape(()).to(self.device, torch.float64, non_blocking=True)
+        return loss.detach().reshape(1).to(self.device, torch.float64, non_blocking=True)
 
     def _grow(self, lrs: list[Tensor]) -> None:
         """Take in parameter groups that were added; they start at the LRs that they have."""
@@ -200,7 +200,7 @@ class DeviceGreedyLR:
             warmup=plain.warmup,
             eps=plain.eps,
             reset_start=plain.reset_start_original,
-            factor=torch.tensor(plain.factor, dtype=torch.float64, device=self.device),
+            factor=self._numbers([plain.factor]),
             lows=self._numbers(plain.min_lrs),
             highs=self._numbers(plain.max_lrs),
             first=self._numbers(plain._init_lrs),
@@ -208,13 +208,13 @@ class DeviceGreedyLR:
 
     def _state_of(self, plain: GreedyLR, lrs: list[float]) -> State:
         counters = {
-            here: torch.tensor(getattr(plain, name), dtype=torch.int64, device=self.device)
+            here: torch.tensor([getattr(plain, name)], dtype=torch.int64, device=self.device)
             for name, here in COUNTERS.items()
         }
         window, mean = None, plain._streaming_avg
         if mean is not None:
             window = new_window(plain.window_size, self.device, tuple(mean.values), mean.sum)
-        best = self._numbers([-plain.best if plain.mode == "max" else plain.best])[0]
+        best = self._numbers([-plain.best if plain.mode == "max" else plain.best])
         return State(best=best, lrs=self._numbers(lrs), window=window, **counters)
 
 
