@@ -15,6 +15,7 @@ from torch.optim import SGD
 from tune_lr.errors import BadInput, MissingExtra
 from tune_lr.journal import CONTINUE, PAUSE, Decision, Report
 from tune_lr.schedules import GreedyLR, build_schedule
+from tune_lr.trials.folder import TrialFolder
 from tune_lr.trials.run import Leg, Outcome, run_leg
 from tune_lr.trials.trial import Trial
 
@@ -296,3 +297,25 @@ def test_without_the_library_it_says_which_extra_brings_it(monkeypatch: pytest.M
     monkeypatch.delitem(sys.modules, "tune_lr.trials.huggingface")
     with pytest.raises(MissingExtra, match=r"tune-lr\[huggingface\]"):
         importlib.import_module("tune_lr.trials.huggingface")
+
+
+# Population-based training
+
+
+def test_a_trial_that_begins_at_a_copy_trains_with_its_own_settings(tmp_path: Path) -> None:
+    def train(folder: str, lr: float, knobs: dict[str, Any], decision: Decision) -> tuple[Trial, Any, Seen]:
+        trial = Trial(max_epochs=EPOCHS, folder=tmp_path / folder, channel=lambda report: decision)
+        callback, seen = TrialCallback(trial), Seen()
+        made = trainer(tmp_path / "out", (callback, seen), learning_rate=lr)
+        use_schedule(made, {"lr": lr, **knobs})
+        made.train(resume_from_checkpoint=callback.checkpoint())
+        trial.close()
+        return trial, made, seen
+
+    train("first", 0.1, {"schedule": "linear", "end_factor": 0.5}, PAUSE)
+    for name, knobs in (("second", {"schedule": "linear"}), ("third", {"schedule": "cosine"})):
+        TrialFolder(tmp_path / name).inherit(TrialFolder(tmp_path / "first"))
+        trial, _, seen = train(name, 0.02, knobs, CONTINUE)
+        assert trial.loaded_epoch == 1
+        alone = plain([1.0] * EPOCHS * STEPS, knobs)
+        assert seen.lrs == pytest.approx([lr / 5 for lr in alone[STEPS:]])

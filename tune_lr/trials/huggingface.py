@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch.optim.lr_scheduler import LRScheduler
 
 from tune_lr.errors import BadInput, Missing, MissingExtra
 from tune_lr.schedules import Schedule, build_schedule, step_every
 from tune_lr.schedules.as_torch import Idle, PerCall, PerMetric
+from tune_lr.trials.adoption import adopt, kinds
 from tune_lr.trials.parcel import pack, unpack
 from tune_lr.trials.trial import Trial
 
@@ -63,11 +65,16 @@ class TrialCallback(TrainerCallback):
         self._found: dict[str, Any] = {}
         self._asked = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        #: States of another trial's optimizer and scheduler, by the names under which callbacks know these.
+        self._others: dict[str, Any] = {}
+        self._kinds: dict[str, str] = {}
 
     def checkpoint(self) -> str | None:
         """A folder with the trial's newest checkpoint, for ``resume_from_checkpoint``; None without one.
 
-        The folder is removed once the training has read it.
+        The folder is removed once the training has read it. Where the trial begins at a copy of another's
+        checkpoint, Trainer finds no optimizer and no scheduler in it: they go on from there under their own
+        settings, as ``Trial.resume`` has it.
         """
         self._asked = True
         state = self.trial.load()
@@ -75,10 +82,13 @@ class TrialCallback(TrainerCallback):
             return None
         self._folder = tempfile.TemporaryDirectory(prefix="tune-lr-")
         unpack(state["trainer"], Path(self._folder.name))
+        if self.trial.copied:
+            self._others = {name: _take_out(Path(self._folder.name) / file) for name, file in _FILES.items()}
+            self._kinds = state.get("kinds", {})
         return self._folder.name
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **known: Any
     ) -> None:
         """Begin where the trial stands.
 
@@ -92,6 +102,10 @@ class TrialCallback(TrainerCallback):
         if args.save_strategy != "no" or args.save_only_model:
             right = "'no', without save_only_model: the trial keeps the checkpoints"
             raise BadInput("save_strategy", str(args.save_strategy), right)
+        for name, other in self._others.items():
+            done = self.trial.loaded_epoch / self.trial.max_epochs
+            adopt(known[name], other, self._kinds.get(name), done)
+        self._others = {}
         self._step = state.global_step
         self._go_on(control)
 
@@ -118,7 +132,8 @@ class TrialCallback(TrainerCallback):
         if self._epoch is None or not self._found:
             return
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        self.trial.save({"trainer": pack(folder)})
+        stepped = {name: known[name] for name in _FILES}
+        self.trial.save({"trainer": pack(folder), "kinds": kinds(stepped)})
         shutil.rmtree(folder)
         self.trial.keep_decisions(schedule=known.get("lr_scheduler"))
         self._step, found, self._found = state.global_step, self._found, {}
@@ -140,6 +155,17 @@ class TrialCallback(TrainerCallback):
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+
+#: What Trainer calls the files of a checkpoint that settings are in.
+_FILES = {"optimizer": "optimizer.pt", "lr_scheduler": "scheduler.pt"}
+
+
+def _take_out(file: Path) -> Any:
+    """The content of a file that Trainer is not to find."""
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    file.unlink()
+    return content
 
 
 class EveryBatch(TrainerCallback):

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from tune_lr.errors import BadInput, Missing, MissingExtra
 from tune_lr.schedules import build_schedule, step_every
 from tune_lr.schedules.as_torch import as_torch
+from tune_lr.trials.adoption import adopt, kinds
 from tune_lr.trials.decisions import names
 from tune_lr.trials.parcel import pack, unpack
 from tune_lr.trials.trial import Trial
@@ -61,11 +62,16 @@ class TrialCallback(Checkpoint):
         self._validated = False
         self._reported = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        #: States of another trial's optimizers and schedulers, and what they were.
+        self._others: dict[str, Any] = {}
+        self._kinds: dict[str, str] = {}
 
     def checkpoint(self) -> str | None:
         """The file of the trial's newest checkpoint, for ``ckpt_path``; None where it has none.
 
-        The file is removed once the training has read it.
+        The file is removed once the training has read it. Where the trial begins at a copy of another's
+        checkpoint, optimizers and schedulers go on from there under their own settings, as ``Trial.resume``
+        has it.
         """
         self._asked = True
         state = self.trial.load()
@@ -73,6 +79,7 @@ class TrialCallback(Checkpoint):
             return None
         self._folder = tempfile.TemporaryDirectory(prefix="tune-lr-")
         unpack(state["lightning"], Path(self._folder.name))
+        self._kinds = state.get("kinds", {})
         return str(Path(self._folder.name) / _FILE)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -90,8 +97,23 @@ class TrialCallback(Checkpoint):
         if self.trial.loaded_epoch and fetcher is not None:
             iter(fetcher)
 
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep another trial's optimizers and schedulers from Lightning, which would load their settings."""
+        if self.trial.copied:
+            for kind in ("optimizer_states", "lr_schedulers"):
+                self._others.update({f"{kind} {i}": state for i, state in enumerate(checkpoint[kind])})
+                checkpoint[kind] = []
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._drop_folder()
+        stepped = _stepped(trainer)
+        for name, other in self._others.items():
+            if name in stepped:
+                done = self.trial.loaded_epoch / self.trial.max_epochs
+                adopt(stepped[name], other, self._kinds.get(name), done)
+        self._others = {}
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._validated = self._epoch is not None and not trainer.sanity_checking
@@ -142,7 +164,7 @@ class TrialCallback(Checkpoint):
             self._report(trainer)
         with tempfile.TemporaryDirectory(prefix="tune-lr-") as folder:
             trainer.save_checkpoint(Path(folder) / _FILE)
-            self.trial.save({"lightning": pack(Path(folder))})
+            self.trial.save({"lightning": pack(Path(folder)), "kinds": kinds(_stepped(trainer))})
         self.trial.keep_decisions(**names(given.scheduler for given in trainer.lr_scheduler_configs))
         self._validated = self._reported = False
         self._go_on(trainer)
@@ -156,6 +178,14 @@ class TrialCallback(Checkpoint):
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+
+
+def _stepped(trainer: Trainer) -> dict[str, Any]:
+    """Optimizers and schedulers, by the names of a checkpoint's lists of their states."""
+    found: dict[str, Any] = {f"optimizer_states {i}": each for i, each in enumerate(trainer.optimizers)}
+    for i, given in enumerate(trainer.lr_scheduler_configs):
+        found[f"lr_schedulers {i}"] = given.scheduler
+    return found
 
 
 def with_schedule(
