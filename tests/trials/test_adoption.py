@@ -10,7 +10,8 @@ import torch
 
 from tune_lr import registry
 from tune_lr.schedules import Schedule, build_schedule, training_step
-from tune_lr.trials.adoption import adopt
+from tune_lr.schedules.as_torch import as_torch
+from tune_lr.trials.adoption import adopt, kinds
 from tune_lr.trials.folder import TrialFolder
 from tune_lr.trials.optimizers import build_optimizer, set_mode
 from tune_lr.trials.trial import Trial
@@ -159,3 +160,35 @@ def test_a_tensor_lr_stays_the_same_tensor(tmp_path: Path) -> None:
     adopt(optimizer, first.optimizer.state_dict(), None, 0.5)
     assert optimizer.param_groups[0]["lr"] is lr
     assert float(lr) == 0.5
+
+
+def test_greedy_takes_over_what_fits_its_own_settings(tmp_path: Path) -> None:
+    first = {**FIRST, "smooth": True, "window_size": 9, "cooldown": 9, "patience": 0, "threshold": 10.0}
+    made = copied(tmp_path, first, {**first, "window_size": 3, "cooldown": 2, "after_change": "ignore"})
+    source = torch.load(tmp_path / "first" / f"checkpoint-{EPOCHS // 2}.pt", weights_only=True)["state"][
+        "schedule"
+    ]
+    own = made.schedule.state_dict()
+    assert own["_streaming_avg"]["values"] == source["_streaming_avg"]["values"][-3:]
+    assert own["cooldown_counter"] == min(2, source["cooldown_counter"])
+    assert (own["best"], own["last_epoch"]) == (source["best"], EPOCHS // 2 * BATCHES)
+    assert own["history"]["start"] == own["last_epoch"]
+
+
+def test_wrappers_of_accelerate_are_seen_through(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    from accelerate import Accelerator
+    from accelerate.optimizer import AcceleratedOptimizer
+    from accelerate.scheduler import AcceleratedScheduler
+
+    Accelerator(cpu=True)
+    first, second = Training(FIRST, tmp_path / "first").train(2), Training(SECOND, tmp_path / "second")
+    optimizer = AcceleratedOptimizer(second.optimizer)
+    schedule = AcceleratedScheduler(as_torch(second.schedule), optimizer)
+    before = kinds({"optimizer": first.optimizer, "schedule": first.schedule})
+    assert kinds({"optimizer": optimizer, "schedule": schedule, "model": second.model}) == before
+    adopt(optimizer, first.optimizer.state_dict(), before["optimizer"], 0.25)
+    adopt(schedule, first.schedule.state_dict(), before["schedule"], 0.25)
+    assert second.optimizer.param_groups[0]["momentum"] == SECOND["momentum"]
+    assert second.optimizer.state
+    assert second.lr == SECOND["lr"] * first.lr / FIRST["lr"]
