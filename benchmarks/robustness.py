@@ -17,7 +17,6 @@ import os
 import platform
 import shlex
 import sys
-import time
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -32,10 +31,12 @@ from robustness_.study import (
     run,
     runs_of,
     seconds_of,
+    whole_places,
 )
 from robustness_.tables import report
 
 BEGIN, END = "<!-- robustness:begin -->", "<!-- robustness:end -->"
+PACKAGES = ("tune-lr", "torch", "numpy", "scipy", "statsmodels")
 QUICK = {
     "steps": 100, "seeds": 5, "tuning_seeds": 1, "optimizers": ("sgd",), "problems": ("quadratic", "net"),
     "perturbations": ("none", "periodic"), "schedules": ("cosine", "greedy", "greedy+"),
@@ -68,41 +69,45 @@ def main(arguments: list[str] | None = None) -> None:
     path, cells = asked.out / "cells.jsonl", plan(size)
     done = read_cells(path)
     todo = [cell for cell in cells if cell.key not in done]
-    runs, minutes = sum(map(runs_of, todo)), seconds_of(todo) / 60 / asked.workers
-    print(
-        f"{len(cells)} cells, {len(cells) - len(todo)} done; {runs} runs of {size.steps} steps to go, about "
-        f"{minutes:.1f} min on {asked.workers} worker(s)",
-        file=sys.stderr,
-        flush=True,
-    )
-    began = time.monotonic()
-    finished = list(run(cells, path, asked.workers).values())
-    taken = (time.monotonic() - began) / 60
-    packages = ("tune-lr", "torch", "numpy", "scipy", "statsmodels")
     about = {
         "command": f"`{shlex.join(['python', 'benchmarks/robustness.py', *_shown(arguments)])}`",
-        "date": f"{date.today()}; {sum(map(runs_of, cells))} runs"
-        + (f", {taken:.0f} min on {asked.workers} core(s)" if len(todo) == len(cells) else ""),
-        "versions": ", ".join(
-            [f"Python {platform.python_version()}", *(f"{p} {version(p)}" for p in packages)]
-        ),
+        "date": f"{date.today()}; {sum(map(runs_of, cells))} training runs in {len(cells)} cells",
+        "versions": ", ".join([f"Python {platform.python_version()}", *map(_versioned, PACKAGES)]),
         "seeds": f"{size.tuning_seeds} (0 to {size.tuning_seeds - 1}) choose the LR, {size.seeds} others "
         f"(1000 to {999 + size.seeds}) are reported; {size.steps} steps, strength {size.strength:g}",
     }
+    if asked.tables:
+        finished = whole_places(cells, done)
+        share = f"{len(finished)} of {len(cells)} cells"
+        about["**not finished**"] = f"{share}; what is missing is not in the tables"
+    else:
+        runs, minutes = sum(map(runs_of, todo)), seconds_of(todo) / 60 / asked.workers
+        print(
+            f"{len(cells)} cells, {len(cells) - len(todo)} done; {runs} runs of {size.steps} steps to go, "
+            f"about {minutes:.1f} min on {asked.workers} worker(s)",
+            file=sys.stderr,
+            flush=True,
+        )
+        finished = list(run(cells, path, asked.workers).values())
     text = report(finished, about)
+    asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "tables.md").write_text(text + "\n", encoding="utf-8")
     if asked.insert:
         insert(text, asked.insert)
     print(f"tables: {asked.insert or asked.out / 'tables.md'}", file=sys.stderr)
 
 
+def _versioned(package: str) -> str:
+    return f"{package} {version(package)}"
+
+
 def _shown(arguments: list[str] | None) -> list[str]:
     """The arguments that say what was run, without those that say where to put it."""
     shown = list(sys.argv[1:] if arguments is None else arguments)
-    for name in ("--insert", "--out"):
+    for name, count in {"--insert": 2, "--out": 2, "--tables": 1}.items():
         if name in shown:
             at = shown.index(name)
-            del shown[at : at + 2]
+            del shown[at : at + count]
     return shown
 
 
@@ -123,6 +128,7 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
         "--out", type=Path, default=Path("runs/robustness"), help="folder of the cells and tables"
     )
     parser.add_argument("--insert", type=Path, help="a Markdown file with the two markers")
+    parser.add_argument("--tables", action="store_true", help="of what is finished so far; runs nothing")
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
     return parser.parse_args(arguments)
 

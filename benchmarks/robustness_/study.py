@@ -99,6 +99,16 @@ def read_cells(path: Path) -> dict[str, dict[str, Any]]:
     return done
 
 
+def whole_places(cells: Sequence[Cell], done: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Finished cells of those places (suite, optimizer, problem, perturbation) that lack no schedule."""
+
+    def place(cell: Cell) -> tuple[str, ...]:
+        return cell.suite, cell.optimizer, cell.problem, cell.perturbation
+
+    torn = {place(cell) for cell in cells if cell.key not in done}
+    return [done[cell.key] for cell in cells if place(cell) not in torn]
+
+
 @contextmanager
 def keeping(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A function that appends a finished cell at once; a torn last line is closed off first."""

@@ -23,6 +23,7 @@ REPORTED_BY_KIND = {
     "random": (0.149, 0.203), "adversarial": (0.154, 0.242),
 }  # fmt: skip
 GREEDY = ("greedy", "greedy+")
+TITLES = {"sgd": "SGD", "adam": "Adam"}
 
 
 def report(cells: Sequence[Finished], about: Mapping[str, str]) -> str:
@@ -37,7 +38,7 @@ def report(cells: Sequence[Finished], about: Mapping[str, str]) -> str:
         parts += ["### The published set-up, run again", published_table(published)]
     ours = [cell for cell in cells if cell["suite"] == "ours"]
     for optimizer in _in_order(ours, "optimizer"):
-        own, title = [cell for cell in ours if cell["optimizer"] == optimizer], optimizer.upper()
+        own, title = [cell for cell in ours if cell["optimizer"] == optimizer], TITLES[optimizer]
         parts += [f"### {title}: better, equal, worse", shares_table(own), places_table(own)]
         parts += [f"### {title}: final clean loss, LR chosen on other seeds", loss_table(own, "tuned")]
         parts += [_folded(f"{title}: final clean loss at LR 0.01, default knobs", loss_table(own, "default"))]
@@ -104,14 +105,17 @@ def places_table(cells: Sequence[Finished]) -> str:
 
 
 def loss_table(cells: Sequence[Finished], mode: str) -> str:
-    """Median (10th to 90th percentile) of the final clean loss; the lowest median of a row is bold."""
+    """Median (10th to 90th percentile) of the final clean loss; the lowest median of a row is bold, unless
+    all are the same."""
     schedules = [
         n for n in _in_order(cells, "schedule") if any(c["schedule"] == n and c[mode] for c in cells)
     ]
     rows = []
     for problem, kind in _places(cells):
         found = {c["schedule"]: spread(c[mode]["final"]) for c in _at(cells, problem, kind) if c[mode]}
-        best = min(number(middle) for _, middle, _ in found.values() if middle == _lowest(found))
+        best = number(min(middle for _, middle, _ in found.values()))
+        if all(number(middle) == best for _, middle, _ in found.values()):
+            best = ""  # nothing stands out
         row = []
         for name in schedules:
             if name in found:
@@ -121,10 +125,6 @@ def loss_table(cells: Sequence[Finished], mode: str) -> str:
                 row.append("")
         rows.append([problem, kind, *row])
     return table(["problem", "perturbation", *schedules], rows)
-
-
-def _lowest(found: Mapping[str, tuple[float, float, float]]) -> float:
-    return min(middle for _, middle, _ in found.values())
 
 
 def rate_table(cells: Sequence[Finished]) -> str:

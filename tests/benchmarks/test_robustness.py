@@ -207,6 +207,11 @@ class TestStudy:
         part("study").run(asked, path, work=work)
         assert measured == [2, 3, 3, 4]
 
+    def test_tables_of_an_unfinished_study_have_no_place_with_a_schedule_missing(self, part):
+        cells = [cell(part, problem=p, schedule=s) for p in ("net", "ackley") for s in ("cosine", "greedy")]
+        done = {c.key: {"problem": c.problem} for c in cells[:3]}
+        assert part("study").whole_places(cells, done) == [{"problem": "net"}] * 2
+
     def test_other_sizes_are_other_cells(self, part):
         keys = {cell(part, **other).key for other in ({}, {"steps": 21}, {"seeds": 9}, {"strength": 1.0})}
         assert len(keys) == 4
