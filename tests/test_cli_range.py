@@ -194,7 +194,7 @@ def test_steps_are_counted_where_the_trainer_does_not_say_how_many(tune_lr: Invo
     assert proposed(said) == proposed(counted)
 
 
-@pytest.mark.parametrize("space", ["greedy_lr", "adamw_finetune", "schedule_free", "plateau"])
+@pytest.mark.parametrize("space", ["greedy_lr", "adamw_finetune", "schedule_free_sgd", "plateau"])
 def test_the_ready_loop_and_any_space(tune_lr: Invoke, space: str) -> None:
     done = tune_lr(f"range trainer.py:ready --space {space} --out out")
     assert done.exit_code == 0, done.output

@@ -77,15 +77,24 @@ def test_a_space_is_the_shipped_one_with_task_and_optimizer_in_it(name: str) -> 
 
 
 def test_knobs_of_another_optimizer_are_left_out_and_conditions_that_hold_dropped() -> None:
-    both = [one for one in registered() if CONTENDERS[one].space == "schedule_free"]
-    if len(both) < 2:
-        pytest.skip("schedule-free optimizers are not registered")
-    sgd, adamw = (space_of(contender_named(f"schedule-free-{name}"), f"schedule-free-{name}", "diabetes")
-                  for name in ("sgd", "adamw"))  # fmt: skip
-    assert "momentum" in sgd.names
-    assert "momentum" not in adamw.names
-    assert "beta1" in adamw.names
-    assert "beta1" not in sgd.names
+    sgd, adam = (
+        space_of(contender_named(name), name, "diabetes").config(
+            space_of(contender_named(name), name, "diabetes").default()
+        )
+        for name in ("dadapt-sgd", "dadapt-adam")
+    )
+    assert "momentum" in sgd
+    assert "beta2" not in sgd
+    assert "beta2" in adam
+    assert "momentum" not in adam
+
+
+def test_of_optimizers_only_what_concerns_the_step_is_tuned() -> None:
+    for name in registered():
+        contender = CONTENDERS[name]
+        if contender.optimizer:
+            searched = space_of(contender, contender.optimizer, "diabetes").names
+            assert not {"weight_decay", "momentum", "beta1", "beta2"} & set(searched)
 
 
 def test_the_budget_counts_epochs() -> None:

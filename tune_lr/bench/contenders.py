@@ -62,8 +62,9 @@ def _schedule(name: str, space: str = "", schedule: str = "", **fixed: Any) -> C
     return Contender(name, space or name.replace("-", "_"), schedule or name, fixed)
 
 
-def _optimizer(name: str, space: str, beside: str) -> Contender:
-    return Contender(name, space, optimizer=name, beside=beside)
+def _optimizer(name: str, space: str, beside: str, **fixed: Any) -> Contender:
+    """One with its weight decay and betas fixed to what the schedules train with: only the step is tuned."""
+    return Contender(name, space, fixed=fixed, optimizer=name, beside=beside)
 
 
 _ALL = (
@@ -82,11 +83,11 @@ _ALL = (
     _schedule("hypergradient-group", "hypergradient", "hypergradient", per="group"),
     _schedule("hypergradient-parameter", "hypergradient", "hypergradient", per="parameter"),
     _schedule("line-search"),
-    _optimizer("prodigy", "prodigy", "adamw"),
-    _optimizer("dadapt-adam", "dadaptation", "adam"),
-    _optimizer("dadapt-sgd", "dadaptation", "sgd"),
-    _optimizer("schedule-free-sgd", "schedule_free", "sgd"),
-    _optimizer("schedule-free-adamw", "schedule_free", "adamw"),
+    _optimizer("prodigy", "prodigy", "adamw", weight_decay=0.01, beta2=0.999),
+    _optimizer("dadapt-adam", "dadaptation", "adam", weight_decay=0.0, beta2=0.999),
+    _optimizer("dadapt-sgd", "dadaptation", "sgd", weight_decay=0.0, momentum=0.9),
+    _optimizer("schedule-free-sgd", "schedule_free_sgd", "sgd", weight_decay=0.0, momentum=0.9),
+    _optimizer("schedule-free-adamw", "schedule_free_adamw", "adamw", weight_decay=0.01, beta1=0.9),
 )
 
 CONTENDERS: dict[str, Contender] = {one.name: one for one in _ALL}
