@@ -148,6 +148,79 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         assert schedule.state_dict() == before
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"num_bad_epochs": "three"}, {"last_epoch": -1}, {"last_epoch": 1.5}, {"best": "good"},
+        {"best": None},
+        {"cooldown_counter": -2}, {"reset_start": None}, {"after_change": "drift"}, {"_init_lrs": [math.nan]},
+        {"smooth": True, "_streaming_avg": 3}, {"smooth": True, "_streaming_avg": {"values": ["x"]}},
+        {"smooth": True, "_streaming_avg": {"values": [1.0], "sum": "x"}}, {"history": None},
+        {"_last_lr": [math.inf]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_state_of_anything_else_is_refused_and_changes_nothing(bad: dict[str, Any]) -> None:
+    schedule = GreedyLR(optimizer(0.1))
+    schedule.step(2.0)
+    before = schedule.state_dict()
+    with pytest.raises(BadInput):
+        schedule.load_state_dict({**before, **bad})
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize("state", [None, [], 5, "x", {"T_max": 10, "base_lrs": [0.1]}])
+def test_what_is_no_state_of_it_is_refused(state: Any) -> None:
+    with pytest.raises(BadInput, match="the state of a GreedyLR"):
+        GreedyLR(optimizer(0.1)).load_state_dict(state)
+
+
+def test_a_window_whose_sum_is_wrong_is_summed_afresh() -> None:
+    schedule = GreedyLR(optimizer(0.1), patience=0, smooth=True, window_size=3)
+    window = {"window_size": 3, "values": [1.0, 1.0, 1.0], "sum": 1e3}
+    schedule.load_state_dict({**schedule.state_dict(), "_streaming_avg": window})
+    schedule.step(1.0)
+    assert schedule.best == 1.0
+
+
+def test_a_window_that_became_smaller_keeps_the_newest() -> None:
+    schedule = GreedyLR(optimizer(0.1), patience=0, smooth=True, window_size=2)
+    window = {"window_size": 5, "values": [9.0, 9.0, 9.0, 3.0, 1.0], "sum": 31.0}
+    schedule.load_state_dict({**schedule.state_dict(), "_streaming_avg": window})
+    schedule.step(2.0)
+    assert schedule.best == 1.5
+
+
+def test_groups_that_share_a_tensor_get_rates_of_their_own() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)]
+    opt = torch.optim.Adam(groups, lr=torch.tensor(0.5))
+    schedule = GreedyLR(opt, factor=0.5, patience=0, max_lr=[0.5, 1.0])
+    assert trace(schedule, [1.0]) == [[0.5, 1.0]]
+    assert [float(group["lr"]) for group in opt.param_groups] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("lr", [-0.1, math.nan, math.inf])
+def test_an_unusable_rate_from_outside_is_told(lr: float) -> None:
+    schedule = GreedyLR(optimizer(0.1, 0.2), patience=0)
+    schedule.optimizer.param_groups[1]["lr"] = lr
+    with pytest.raises(BadInput, match="the LR of parameter group 1"):
+        schedule.step(1.0)
+
+
+def test_a_group_that_is_taken_away_is_told() -> None:
+    schedule = GreedyLR(optimizer(0.1, 0.2), patience=0)
+    del schedule.optimizer.param_groups[1]
+    with pytest.raises(BadInput, match=r"parameter groups: 1 .* the 2 that"):
+        schedule.step(1.0)
+
+
+def test_a_loss_with_a_graph_is_read_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    schedule = GreedyLR(optimizer(0.1), patience=0)
+    schedule.step(torch.tensor(1.5, requires_grad=True) * 2)
+    assert schedule.best == 3.0
+    assert not recwarn.list
+
+
 def test_it_is_a_torch_scheduler_that_leaves_the_optimizer_alone() -> None:
     opt = optimizer(0.1)
     before = vars(opt).keys() | set()

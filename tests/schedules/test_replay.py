@@ -173,12 +173,45 @@ def test_a_run_whose_beginning_is_not_known_cannot_be_replayed() -> None:
         {"length": 2, "steps": [0], "lrs": [0.1]},
         {"length": -1, "steps": [0], "lrs": [[0.1]]},
         {"length": 2, "steps": [0], "lrs": [[0.1, 0.2]]},
+        {"length": 2, "steps": [0], "lrs": [[math.inf]]},
+        {"length": 2, "steps": [0], "lrs": [[10**400]]},
+        {"length": 2, "steps": [0], "lrs": [[[0.1]]]},
+        {"length": 2, "steps": [0], "lrs": [[-0.1]]},
+        {"length": 2, "steps": [0, 50], "lrs": [[0.1], [0.2]]},
         "no/such/file.json",
     ],
 )
 def test_what_is_no_trace_is_refused(content: Any) -> None:
     with pytest.raises(BadInput, match="trace"):
         build_schedule({"schedule": "fixed", "trace": content}, optimizer(0.1))
+
+
+def test_a_file_that_is_deeply_nested_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(BadInput, match="trace"):
+        LRTrace.load(tmp_path / "deep.json")
+
+
+def test_a_state_of_other_groups_is_refused_and_changes_nothing() -> None:
+    first = LRTrace(1, (0,), ((0.1,),)).on(optimizer(0.1))
+    second = LRTrace(1, (0,), ((0.1, 0.2),)).on(optimizer(0.1, 0.2))
+    before = second.state_dict()
+    for state in (first.state_dict(), {}, None, {"trace": before["trace"], "last_epoch": -1}):
+        with pytest.raises(BadInput):
+            second.load_state_dict(state)  # type: ignore[arg-type]
+        assert second.state_dict() == before
+
+
+def test_moves_against_a_bound_are_told_once() -> None:
+    schedule = GreedyLR(optimizer(0.4), factor=0.5, patience=0, min_lr=0.1, max_lr=0.8)
+    run(schedule, [5.0] * 10_000)
+    assert [row.decision for row in schedule.history if row.decision != "hold"][:4] == [
+        "raise",
+        "cut",
+        "cut",
+        "cut",
+    ]
+    assert len(schedule.history) < 200
 
 
 @pytest.mark.parametrize(

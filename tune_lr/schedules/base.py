@@ -170,8 +170,9 @@ def read_number(field: str, value: Any) -> float:
         BadInput: it is no number.
     """
     try:
-        # The commonest case first: for a tensor, isinstance with a tuple takes longer than reading it.
-        if value.__class__ is not torch.Tensor and isinstance(value, (str, bytes)):
+        if value.__class__ is torch.Tensor:  # the commonest case first; item() does not mind a graph
+            return float(value.item())
+        if isinstance(value, (str, bytes)):
             raise TypeError
         return float(value)
     except OverflowError:  # an int beyond the range of floats

@@ -57,6 +57,15 @@ class Decisions:
         if len(self._fresh) > 500:
             self._pack()
 
+    def repeats(self, move: Move, lrs: list[float]) -> bool:
+        """Whether the last note is of the same move, and the LRs have been these since."""
+        if self._fresh:
+            return self._fresh[-1][1] == move and self._fresh[-1][3] == lrs
+        return bool(self._steps) and MOVES[self._moves[-1]] == move and self._lasts() == lrs
+
+    def _lasts(self) -> list[float]:
+        return [column[-1] for column in self._lrs]
+
     def _pack(self) -> None:
         for step, move, loss, lrs in self._fresh:
             while len(self._lrs) < len(lrs):
@@ -118,7 +127,7 @@ class Decisions:
             log._moves = array("b", (MOVES.index(read_choice("move", m, MOVES)) for m in state["moves"]))
             log._losses = array("d", [read_number("loss", loss) for loss in state["losses"]])
             log._lrs = [array("d", column) for column in state["lrs"]]
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             if isinstance(error, BadInput):
                 raise
             raise BadInput("history", type(state).__name__, "the history that a state_dict holds") from error

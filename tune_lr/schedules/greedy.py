@@ -19,6 +19,7 @@ from tune_lr.schedules.decisions import Decisions, Move
 from tune_lr.schedules.greedy_memory import GreedyMemory
 from tune_lr.schedules.greedy_rule import bar_below, onto_bound
 from tune_lr.schedules.greedy_settings import check_lrs_within
+from tune_lr.schedules.tensor_lrs import unshare_lrs
 
 INF, NEG_INF = math.inf, -math.inf
 
@@ -53,7 +54,8 @@ class GreedyLR(GreedyMemory):
         warmup: how many steps after a raise it is about.
         min_lr: lower bound of the LR; one number, or one for each parameter group.
         max_lr: upper bound of the LR, likewise.
-        eps: the last move onto a bound is left out where it changes the LR by no more than this.
+        eps: the last move onto a bound is left out where it changes the LR by no more than this. An LR that
+            stops short of its lower bound so is not at it, and does not count for ``reset_start``.
         verbose: whether to print every change.
         smooth: whether to judge the mean of the last ``window_size`` metrics instead of the last one.
         window_size: how many, 1 or more.
@@ -97,6 +99,7 @@ class GreedyLR(GreedyMemory):
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+        unshare_lrs(optimizer)
         self.optimizer = optimizer
         self._init_lrs = group_lrs(optimizer)
         self._apply(

@@ -11,10 +11,16 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import carried_lrs, exact_lrs, read_per_group, write_lr
+from tune_lr.schedules.base import (
+    carried_lrs,
+    exact_lrs,
+    read_number,
+    read_whole,
+    write_lr,
+)
 from tune_lr.schedules.decisions import Decision, Decisions, Move
 from tune_lr.schedules.greedy_rule import bar_below
-from tune_lr.schedules.greedy_settings import check_settings, spread_bounds
+from tune_lr.schedules.greedy_settings import check_settings, read_lrs, spread_bounds
 from tune_lr.schedules.lr_bounds import within
 from tune_lr.schedules.replay import LRTrace
 from tune_lr.schedules.smoothing import RunningMean, newest
@@ -26,6 +32,7 @@ SETTINGS = (
 COUNTERS = (
     "last_epoch", "num_bad_epochs", "num_good_epochs", "cooldown_counter", "warmup_counter", "reset_start",
 )  # fmt: skip
+_LRS = ("_last_lr", "_init_lrs")
 
 
 class GreedyMemory(ReduceLROnPlateau):
@@ -79,13 +86,19 @@ class GreedyMemory(ReduceLROnPlateau):
 
     @property
     def history(self) -> list[Decision]:
-        """What was decided in which steps, and why; a table that ``pandas.DataFrame`` takes as it is."""
+        """What was decided in which steps, and why; a table that ``pandas.DataFrame`` takes as it is.
+
+        A move that changes no LR, since all are at their bound, is told once and not each time anew. An LR
+        that somebody else has set is found, and told, at the next move.
+        """
         goes_on = self.after_change == "continue"
         rest = (0, 0) if goes_on else (self.warmup, self.cooldown)
         return self._decisions.table(self.last_epoch, *rest)
 
     def to_fixed(self) -> LRTrace:
         """The LRs that this run took, as a fixed schedule: ``schedule.to_fixed().on(optimizer)``.
+
+        An LR that somebody else has set counts from the next move on, as in ``history``.
 
         Raises:
             BadInput: the first steps are not known, since the schedule went on from a state without history.
@@ -121,23 +134,28 @@ class GreedyMemory(ReduceLROnPlateau):
         Raises:
             BadInput: the state cannot be used (another number of parameter groups, say); nothing changed.
         """
+        if not isinstance(state_dict, Mapping):
+            raise BadInput("state_dict", state_dict, "the state of a GreedyLR")
         state = {**self.state_dict(), **state_dict}
         groups = self.optimizer.param_groups
         settings = check_settings(state, len(groups))
-        last, first = (read_per_group(name, state[name], len(groups)) for name in ("_last_lr", "_init_lrs"))
+        if state_dict and not state_dict.keys() & {*SETTINGS, *COUNTERS, *_LRS}:
+            raise BadInput("state_dict", sorted(map(str, state_dict)), "the state of a GreedyLR")
+        last, first = (read_lrs(name, state[name], len(groups)) for name in _LRS)
+        counters = {name: read_whole(name, state[name], 0) for name in COUNTERS}
+        best = read_number("best", state["best"])
+        window = RunningMean(settings["window_size"]) if settings["smooth"] else None
+        if window is not None and "_streaming_avg" in state:
+            window.load_state_dict(newest(state["_streaming_avg"], window.window_size))
         if "history" in state_dict or not state_dict:
             log = Decisions.from_state(state["history"])
         else:
-            log = Decisions(state["last_epoch"], last)
-        for name, value in (*settings.items(), *((name, state[name]) for name in COUNTERS)):
+            log = Decisions(counters["last_epoch"], last)
+        for name, value in (*settings.items(), *counters.items()):
             setattr(self, name, value)
-        self._init_lrs, self._lrs, self._decisions = first, last, log
+        self._init_lrs, self._lrs, self._decisions, self._streaming_avg = first, last, log, window
         self._turned = self.mode == "max"
-        self.best = state["best"]
-        self._streaming_avg = RunningMean(self.window_size) if self.smooth else None
-        if self._streaming_avg is not None and "_streaming_avg" in state:
-            self._streaming_avg.load_state_dict(state["_streaming_avg"])
-            self._streaming_avg.window_size = self.window_size
+        self.best = best
         for group, lr in zip(groups, last, strict=True):
             write_lr(group, lr)
 
@@ -159,7 +177,7 @@ class GreedyMemory(ReduceLROnPlateau):
             return
         state, groups = {**self.state_dict(), **state}, len(self.optimizer.param_groups)
         theirs = check_settings(state, groups)
-        last, first = (read_per_group(name, state[name], groups) for name in ("_last_lr", "_init_lrs"))
+        last, first = (read_lrs(name, state[name], groups) for name in _LRS)
         lrs = within(carried_lrs(self._init_lrs, last, first), self.min_lrs, self.max_lrs)
         own = {name: getattr(self, name) for name in (*SETTINGS, "_init_lrs")}
         memory = {name: state[name] for name in COUNTERS}
@@ -202,7 +220,13 @@ class GreedyMemory(ReduceLROnPlateau):
 
     def _look_again(self) -> list[float]:
         groups = self.optimizer.param_groups
+        if len(groups) < len(self.min_lrs):
+            expected = f"the {len(self.min_lrs)} that the schedule began with (build a new one)"
+            raise BadInput("parameter groups", len(groups), expected)
         lrs = exact_lrs(groups, self._lrs)
+        for i, lr in enumerate(lrs):
+            if not 0.0 <= lr < math.inf:
+                raise BadInput(f"the LR of parameter group {i}", lr, "a finite number of 0 or more")
         if len(groups) > len(self.min_lrs):
             spread_bounds(self.min_lrs, self.max_lrs, len(groups))
             self._init_lrs += lrs[len(self._init_lrs) :]
@@ -222,6 +246,8 @@ class GreedyMemory(ReduceLROnPlateau):
             if self.verbose:
                 self._tell(move, after)
             self._lrs = after
+        elif self._decisions.repeats(move, after):  # once more against the same bound
+            return
         self._decisions.note(self.last_epoch, move, -value if self._turned else value, after)
 
     def _tell(self, move: Move, after: list[float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,6 +49,19 @@ def check_settings(given: Mapping[str, Any], groups: int) -> dict[str, Any]:
     if (checked["mode"], checked["threshold_mode"]) == ("min", "rel") and checked["threshold"] >= 1:
         raise BadInput("threshold", given["threshold"], "less than 1 for a relative one and mode min")
     return checked
+
+
+def read_lrs(field: str, value: Any, groups: int) -> list[float]:
+    """The LR of every parameter group.
+
+    Raises:
+        BadInput: it is no list of so many finite numbers of 0 or more.
+    """
+    lrs = read_per_group(field, value, groups)
+    for lr in lrs:
+        if lr == math.inf:
+            raise BadInput(field, lr, "finite LRs")
+    return lrs
 
 
 def check_lrs_within(

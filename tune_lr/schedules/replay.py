@@ -14,7 +14,9 @@ from typing import Any, ClassVar
 from torch.optim import Optimizer
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import Needs, group_lrs, read_per_group, read_whole, write_lr
+from tune_lr.schedules.base import Needs, group_lrs, read_number, read_whole, write_lr
+
+_TRACE = "what LRTrace.to_dict() gave: length, steps (rising, from 0) and lrs (a list for each step)"
 
 
 @dataclass(frozen=True)
@@ -54,25 +56,19 @@ class LRTrace:
         Raises:
             BadInput: it is not the content of a trace.
         """
-        expected = (
-            "what LRTrace.to_dict() gave: length, steps (rising, from 0) and lrs (a list for each step)"
-        )
         if not isinstance(content, Mapping) or not {"length", "steps", "lrs"} <= set(content):
-            raise BadInput("trace", content, expected)
+            raise BadInput("trace", content, _TRACE)
         steps, rows = content["steps"], content["lrs"]
-        lists = all(isinstance(part, (list, tuple)) for part in (steps, rows)) and all(
-            isinstance(row, (list, tuple)) for row in rows
-        )
-        if not lists or not steps or len(steps) != len(rows) or len({len(row) for row in rows}) != 1:
-            raise BadInput("trace", content, expected)
+        if not all(isinstance(part, (list, tuple)) for part in (steps, rows)) or not steps:
+            raise BadInput("trace", content, _TRACE)
+        if not all(isinstance(row, (list, tuple)) for row in rows) or len({len(row) for row in rows}) != 1:
+            raise BadInput("trace", content, _TRACE)
+        length = read_whole("trace length", content["length"], 0)
         whole = tuple(read_whole("trace steps", step, 0) for step in steps)
-        if whole[0] != 0 or any(a >= b for a, b in itertools.pairwise(whole)):
-            raise BadInput("trace", steps, expected)
-        lrs = tuple(
-            tuple(math.nan if lr is None else read_per_group("trace lrs", lr, 1)[0] for lr in row)
-            for row in rows
-        )
-        return cls(read_whole("trace length", content["length"], 0), whole, lrs)
+        rising = all(a < b for a, b in itertools.pairwise(whole))
+        if len(steps) != len(rows) or whole[0] != 0 or not rising or whole[-1] > length:
+            raise BadInput("trace", content, _TRACE)
+        return cls(length, whole, tuple(tuple(map(_read_lr, row)) for row in rows))
 
     @classmethod
     def load(cls, path: str | Path) -> LRTrace:
@@ -83,7 +79,7 @@ class LRTrace:
         """
         try:
             content = json.loads(Path(path).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise BadInput("trace", str(path), f"a file that LRTrace.save() wrote ({error})") from error
         return cls.from_dict(content)
 
@@ -126,9 +122,7 @@ class FixedLR:
     knobs: ClassVar[tuple[str, ...]] = ("trace",)
 
     def __init__(self, optimizer: Optimizer, trace: LRTrace) -> None:
-        groups = len(optimizer.param_groups)
-        if len(trace.lrs[0]) != groups:
-            raise BadInput("trace", f"{len(trace.lrs[0])} LRs a step", f"{groups}, one a parameter group")
+        _check_groups(trace, optimizer)
         self.optimizer, self.trace, self.last_epoch = optimizer, trace, 0
         self._write()
 
@@ -161,11 +155,31 @@ class FixedLR:
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
         """Go on from a state, its trace and LRs included."""
-        self.trace = LRTrace.from_dict(state_dict["trace"])
+        if not isinstance(state_dict, Mapping) or not {"trace", "last_epoch"} <= set(state_dict):
+            raise BadInput("state_dict", state_dict, "the state of a fixed schedule: trace and last_epoch")
+        trace = LRTrace.from_dict(state_dict["trace"])
+        _check_groups(trace, self.optimizer)
         self.last_epoch = read_whole("last_epoch", state_dict["last_epoch"], 0)
+        self.trace = trace
         self._write()
 
     def _write(self) -> None:
         for group, lr in zip(self.optimizer.param_groups, self.trace.at(self.last_epoch), strict=True):
             if not math.isnan(lr):
                 write_lr(group, lr)
+
+
+def _check_groups(trace: LRTrace, optimizer: Optimizer) -> None:
+    groups = len(optimizer.param_groups)
+    if len(trace.lrs[0]) != groups:
+        raise BadInput("trace", f"{len(trace.lrs[0])} LRs a step", f"{groups}, one a parameter group")
+
+
+def _read_lr(value: Any) -> float:
+    """One LR of a trace; NaN for None."""
+    if value is None:
+        return math.nan
+    lr = math.inf if isinstance(value, (list, tuple)) else read_number("trace lrs", value)
+    if not 0.0 <= lr < math.inf:
+        raise BadInput("trace lrs", value, "finite numbers of 0 or more")
+    return lr

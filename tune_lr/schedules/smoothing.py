@@ -8,6 +8,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tune_lr.errors import BadInput
+from tune_lr.schedules.base import read_number, read_whole
+
 #: The published scheduler's plain running sum is trusted while the largest total that went into it is at
 #: most this many times the present one (plus 1): its errors then stay below 2e-11 of that for LONG_RUN steps.
 FAR = 8.0
@@ -68,7 +71,7 @@ class RunningMean:
 
     def _look_again(self, size: float) -> float:
         """The mean where the total has left the sizes in which it is trusted."""
-        if size > self._peak and size < math.inf:
+        if self._peak < size < math.inf:
             self._trust(size)
             return self.sum / len(self.values)
         true = _exact_sum(self.values)
@@ -102,14 +105,24 @@ class RunningMean:
         return {"window_size": self.window_size, "values": list(self.values), "sum": self.sum}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state, also one of the published scheduler; non-finite values in it are dropped."""
-        self.window_size = int(state.get("window_size", self.window_size))
-        given = [float(value) for value in state.get("values", ())]
+        """Take over a state, also one of the published scheduler; non-finite values in it are dropped.
+
+        Raises:
+            BadInput: it is none; nothing changed.
+        """
+        window_size = read_whole("window_size", state.get("window_size", self.window_size), 1)
+        values = state.get("values", ())
+        if not isinstance(values, (list, tuple, deque)):
+            raise BadInput("a window's values", values, "a list of numbers")
+        given = [read_number("a window's values", value) for value in values][-window_size:]
+        total = read_number("a window's sum", state.get("sum", 0.0))
+        self.window_size = window_size
         self.values = deque(value for value in given if math.isfinite(value))
-        self.sum = float(state.get("sum", 0.0))
+        self.sum = total
         self._carries = False
-        self._floor = math.inf  # what it was summed from is not known, so the next value has it checked
-        if len(self.values) < len(given) or not math.isfinite(self.sum):
+        # What it was summed from is not known, so the next value has it checked.
+        self._floor = self._peak = math.inf
+        if len(self.values) < len(values) or not math.isfinite(self.sum):
             self.sum = _exact_sum(self.values)
 
     def _accumulate(self, value: float) -> None:
@@ -135,11 +148,17 @@ class RunningMean:
 
 
 def newest(state: Mapping[str, Any], window_size: int) -> dict[str, Any]:
-    """The state of a window of ``window_size`` that begins with the newest values of another."""
+    """The state of a window of ``window_size`` that begins with the newest values of another.
+
+    Raises:
+        BadInput: it is no state of a window.
+    """
+    if not isinstance(state, Mapping) or not isinstance(state.get("values"), (list, tuple, deque)):
+        raise BadInput("_streaming_avg", state, "a window's state: window_size, values and sum")
     values = list(state["values"])
     if len(values) <= window_size:
         return {**state, "window_size": window_size}
-    kept = values[-window_size:]
+    kept = [read_number("a window's values", value) for value in values[-window_size:]]
     return {"window_size": window_size, "values": kept, "sum": _exact_sum(kept)}
 
 

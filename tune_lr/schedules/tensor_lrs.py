@@ -43,6 +43,20 @@ def check_takes_tensors(optimizer: Optimizer) -> None:
             raise BadInput("foreach", True, expected)
 
 
+def unshare_lrs(optimizer: Optimizer) -> None:
+    """Give every parameter group a tensor of its own, where several hold the same one as their LR.
+
+    ``Adam(groups, lr=tensor)`` hands one tensor to all of them; written in place, the LR of one would be that
+    of all.
+    """
+    seen: list[Tensor] = []
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            if any(group["lr"] is other for other in seen):
+                group["lr"] = group["lr"].detach().clone()
+            seen.append(group["lr"])
+
+
 def tensor_lrs(optimizer: Optimizer, device: torch.device) -> list[Tensor]:
     """The LR of every parameter group as a tensor on the device; groups that hold another are changed.
 
@@ -50,6 +64,7 @@ def tensor_lrs(optimizer: Optimizer, device: torch.device) -> list[Tensor]:
     a fused optimizer on an accelerator, whose kernel takes no other). A tensor stays the one it is, unless
     it is elsewhere, or is shared with an earlier group, which may be given another LR.
     """
+    unshare_lrs(optimizer)
     lrs: list[Tensor] = []
     for group in optimizer.param_groups:
         lr = group["lr"]
@@ -57,8 +72,6 @@ def tensor_lrs(optimizer: Optimizer, device: torch.device) -> list[Tensor]:
             lr = torch.full((), float(lr), dtype=_dtype(group, device), device=device)
         elif lr.device != device:
             lr = lr.detach().to(device, non_blocking=True)
-        elif any(lr is other for other in lrs):
-            lr = lr.detach().clone()
         if lr is not group["lr"]:
             group["lr"] = lr
         lrs.append(lr)
