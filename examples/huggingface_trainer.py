@@ -58,6 +58,7 @@ def train(config, trial):
                 weight_decay=config.get("weight_decay", 0.01),
                 metric_for_best_model="eval_loss",  # what a schedule hears that is stepped once an epoch
                 logging_steps=1,  # what it hears that is stepped every batch
+                logging_nan_inf_filter=False,  # and hears as it is
                 eval_strategy="epoch",
                 save_strategy="no",  # the trial saves
                 seed=trial.seed,

@@ -55,6 +55,7 @@ def arguments(folder: Path, **more: Any) -> Any:
             "save_strategy": "no",
             "metric_for_best_model": "eval_loss",
             "logging_steps": 1,
+            "logging_nan_inf_filter": False,
             "report_to": "none",
             "disable_tqdm": True,
             "use_cpu": True,
@@ -147,12 +148,51 @@ def test_every_batch_greedy_hears_the_training_loss(tmp_path: Path) -> None:
     assert seen.lrs == plain(seen.losses, KNOBS)
 
 
-def test_every_few_batches_it_hears_the_mean_of_their_losses(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_heard_as_it_is(tmp_path: Path) -> None:
     seen = Seen()
-    made = trainer(tmp_path, (seen,), logging_steps=2)
-    use_schedule(made, {"lr": 0.1, **KNOBS})
+    made = trainer(tmp_path, (seen,))
+    schedule = use_schedule(made, {"lr": 0.1, **KNOBS})
+    steps, whole = iter(range(EPOCHS * STEPS)), made.training_step
+    made.training_step = lambda *given: whole(*given) * (math.nan if next(steps) == 5 else 1)
     made.train()
-    assert seen.lrs[::2] == plain(seen.losses, KNOBS)
+    assert [math.isnan(loss) for loss in seen.losses[:6]] == [False] * 5 + [True]
+    heard = [row.loss for row in schedule.history if not math.isnan(row.loss)]  # type: ignore[attr-defined]
+    assert min(heard) > 0
+
+
+def test_losses_that_trainer_makes_up_are_refused(tmp_path: Path) -> None:
+    made = trainer(tmp_path, logging_nan_inf_filter=True)
+    use_schedule(made, {"lr": 0.1, **KNOBS})
+    with pytest.raises(BadInput, match=r"logging_nan_inf_filter: True .* expected False"):
+        made.train()
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ({"logging_steps": 500}, r"logging_steps: 500 .* expected 1"),
+        ({"logging_steps": 2}, r"logging_steps: 2 .* expected 1"),
+        ({"logging_strategy": "epoch"}, r"logging_strategy: 'epoch' .* expected 'steps'"),
+        ({"logging_strategy": "no"}, r"logging_strategy: 'no' .* expected 'steps'"),
+    ],
+)
+def test_a_log_that_keeps_the_loss_back_is_refused(
+    tmp_path: Path, more: dict[str, Any], complaint: str
+) -> None:
+    made = trainer(tmp_path, **more)
+    use_schedule(made, {"lr": 0.1, **KNOBS})
+    with pytest.raises(BadInput, match=complaint):
+        made.train()
+    unheard = trainer(tmp_path, **more, max_steps=1, logging_nan_inf_filter=True)
+    use_schedule(unheard, {"lr": 0.1, "schedule": "cosine"})
+    unheard.train()
+
+
+def test_every_batch_beside_a_scheduler_of_trainers_own_is_refused(tmp_path: Path) -> None:
+    made = trainer(tmp_path)
+    made.add_callback(EveryBatch(GreedyLR(made.create_optimizer(), **KNOBS)))
+    with pytest.raises(BadInput, match=r"optimizers: 'LambdaLR' .* every\.scheduler"):
+        made.train()
 
 
 @pytest.mark.parametrize("name", ["constant", "cosine", "linear", "step", "plateau", "greedy"])
@@ -182,6 +222,8 @@ def test_what_trainer_cannot_step_is_refused(tmp_path: Path) -> None:
         use_schedule(trainer(tmp_path), {"lr": 0.1, "schedule": "hypergradient", "step_every": "epoch"})
     with pytest.raises(BadInput, match="metric_for_best_model"):
         use_schedule(trainer(tmp_path, metric_for_best_model=None), {"lr": 0.1, "step_every": "epoch"})
+    with pytest.raises(BadInput, match="eval_strategy: 'no'"):
+        use_schedule(trainer(tmp_path, eval_strategy="no"), {"lr": 0.1, "step_every": "epoch"})
 
 
 # Trials
@@ -281,7 +323,11 @@ def test_several_evaluation_sets_make_one_report(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("more", "resume", "complaint"),
-    [({}, False, "resume_from_checkpoint"), ({"save_strategy": "epoch"}, True, "save_strategy")],
+    [
+        ({}, False, "resume_from_checkpoint"),
+        ({"save_strategy": "epoch"}, True, "save_strategy: 'epoch' .* expected 'no'"),
+        ({"eval_strategy": "no"}, True, "eval_strategy: 'no' .* expected 'epoch' or 'steps'"),
+    ],
 )
 def test_a_trainer_that_would_not_go_on_is_refused(
     tmp_path: Path, more: dict[str, Any], resume: bool, complaint: str
@@ -290,6 +336,25 @@ def test_a_trainer_that_would_not_go_on_is_refused(
     made = trainer(tmp_path, (callback,), **more)
     with pytest.raises(BadInput, match=complaint):
         made.train(resume_from_checkpoint=callback.checkpoint() if resume else None)
+
+
+def test_a_metric_by_a_wrong_name_is_told(tmp_path: Path) -> None:
+    callback = TrialCallback(Trial(max_epochs=2), names={"eval_los": "val_loss"})
+    made = trainer(tmp_path, (callback,))
+    with pytest.raises(BadInput, match=r"names: \['eval_los'\] .* found: eval_loss"):
+        made.train(resume_from_checkpoint=callback.checkpoint())
+    leg = Leg("t", {"lr": 0.1}, 3, EPOCHS, "val_loss", None, device="cpu")
+    outcome = run_leg(leg, training(tmp_path), Curve())
+    assert outcome.fatal == "at first"
+    assert "metric: 'val_loss' is not usable" in str(outcome.error)
+    assert "it reported: eval_loss, lr" in str(outcome.error)
+
+
+def test_a_trial_that_is_over_reports_no_more(tmp_path: Path) -> None:
+    for _ in range(2):
+        curve = Curve(pause_at=EPOCHS)
+        assert run(tmp_path, KNOBS, curve, num_train_epochs=9).status in ("ended", "completed")
+    assert not curve.rows
 
 
 def test_without_the_library_it_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,9 @@ class TrialCallback(TrainerCallback):
     Args:
         trial: the trial.
         names: Trainer's name of a metric -> the name to report it under, for those that shall have another.
+
+    Raises:
+        BadInput: once training: an argument of Trainer's does not fit, or a name is none of a metric's.
     """
 
     def __init__(self, trial: Trial, *, names: Mapping[str, str] | None = None) -> None:
@@ -93,7 +96,8 @@ class TrialCallback(TrainerCallback):
         """Begin where the trial stands.
 
         Raises:
-            BadInput: Trainer does not go on from ``checkpoint()``, or saves checkpoints of its own.
+            BadInput: Trainer does not go on from ``checkpoint()``, saves checkpoints of its own, or never
+                evaluates.
         """
         if not self._asked or (self.trial.loaded_epoch and not state.global_step):
             raise Missing(
@@ -101,7 +105,8 @@ class TrialCallback(TrainerCallback):
             )
         if args.save_strategy != "no" or args.save_only_model:
             right = "'no', without save_only_model: the trial keeps the checkpoints"
-            raise BadInput("save_strategy", str(args.save_strategy), right)
+            raise BadInput("save_strategy", _plain(args.save_strategy), right)
+        _require_evaluations(args, "each is an epoch of the trial")
         for name, other in self._others.items():
             done = self.trial.loaded_epoch / self.trial.max_epochs
             adopt(known[name], other, self._kinds.get(name), done)
@@ -122,22 +127,29 @@ class TrialCallback(TrainerCallback):
             return  # before the training, after it, or the same net once more
         for name, value in known["metrics"].items():
             if name != "epoch" and not name.endswith(_SPEED):
-                self._found[self._names.get(name, name)] = value
+                self._found[name] = value
         control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **known: Any
     ) -> None:
-        """Take the checkpoint over, report, and hear whether to go on."""
+        """Take the checkpoint over, report, and hear whether to go on.
+
+        Raises:
+            BadInput: a metric that was to have another name is not there.
+        """
         if self._epoch is None or not self._found:
             return
+        if missing := sorted(set(self._names) - set(self._found)):
+            raise BadInput("names", missing, f"metrics that Trainer found: {', '.join(sorted(self._found))}")
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         stepped = {name: known[name] for name in _FILES}
         self.trial.save({"trainer": pack(folder), "kinds": kinds(stepped)})
         shutil.rmtree(folder)
         self.trial.keep_decisions(schedule=known.get("lr_scheduler"))
         self._step, found, self._found = state.global_step, self._found, {}
-        self.trial.report(**{"lr": known["optimizer"].param_groups[0]["lr"], **found})
+        named = {self._names.get(name, name): value for name, value in found.items()}
+        self.trial.report(**{"lr": known["optimizer"].param_groups[0]["lr"], **named})
         self._go_on(control)
 
     def on_train_end(
@@ -176,11 +188,14 @@ class EveryBatch(TrainerCallback):
         every = EveryBatch(tune_lr.GreedyLR(optimizer))
         Trainer(..., optimizers=(optimizer, every.scheduler), callbacks=[every])
 
-    A schedule that needs the loss gets the training loss when Trainer logs it, so set ``logging_steps=1``;
-    with k it is stepped every k steps, with the mean of their losses.
+    A schedule that needs the loss gets the training loss from Trainer's log, where alone Trainer tells it. So
+    set ``logging_steps=1`` and ``logging_nan_inf_filter=False``: Trainer logs every 500 steps by default, and
+    in place of a loss that is not finite the mean of those before it since the last log, or 0. Without that
+    filter it goes on to log NaN after the first such loss.
 
     Raises:
-        BadInput: the schedule needs a closure, which Trainer has not.
+        BadInput: the schedule needs a closure, which Trainer has not; or, once training, Trainer's arguments
+            keep the loss from a schedule that needs it, or Trainer steps another scheduler.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -189,6 +204,24 @@ class EveryBatch(TrainerCallback):
         self.schedule = schedule
         #: What Trainer gets for its scheduler: it saves and loads it, and asks it for the LR.
         self.scheduler: LRScheduler = PerCall(schedule) if schedule.needs == "nothing" else Idle(schedule)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **known: Any
+    ) -> None:
+        """Refuse arguments under which the schedule would not be stepped, or with something else."""
+        if known.get("lr_scheduler") is not self.scheduler:
+            theirs = type(known.get("lr_scheduler")).__name__
+            raise BadInput("optimizers", theirs, "the scheduler of EveryBatch: (optimizer, every.scheduler)")
+        if self.schedule.needs != "loss":
+            return
+        if _plain(args.logging_strategy) != "steps":
+            right = "'steps', with logging_steps=1: the schedule hears the loss from the log"
+            raise BadInput("logging_strategy", _plain(args.logging_strategy), right)
+        if state.logging_steps != 1:
+            raise BadInput("logging_steps", args.logging_steps, "1: the schedule hears the loss from the log")
+        if args.logging_nan_inf_filter:
+            right = "False: else Trainer logs another number, such as 0, where the loss is not finite"
+            raise BadInput("logging_nan_inf_filter", True, right)
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -236,5 +269,16 @@ def use_schedule(trainer: Trainer, config: Mapping[str, Any], total_epochs: int 
         raise BadInput("step_every", "epoch", f"batch, for a schedule that needs the {schedule.needs}")
     if args.metric_for_best_model is None:
         raise Missing("metric_for_best_model", "what the schedule is to be stepped with, such as 'eval_loss'")
+    _require_evaluations(args, "after each the schedule is stepped")
     made.lr_scheduler = PerMetric(schedule)
     return schedule
+
+
+def _require_evaluations(args: TrainingArguments, why: str) -> None:
+    if _plain(args.eval_strategy) == "no":
+        raise BadInput("eval_strategy", "no", f"'epoch' or 'steps': {why}")
+
+
+def _plain(strategy: Any) -> str:
+    """The text that stands for a strategy in Trainer's arguments."""
+    return str(getattr(strategy, "value", strategy))
