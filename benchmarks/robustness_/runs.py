@@ -15,7 +15,7 @@ from robustness_.problems import make_task
 from torch.optim import SGD, Adam, Optimizer, lr_scheduler
 
 import tune_lr
-from tune_lr.schedules.base import Schedule, TorchSchedule
+from tune_lr.schedules import Schedule, TorchSchedule
 
 #: Raised when a change of the code makes older cells incomparable.
 PROTOCOL = 1

@@ -9,11 +9,13 @@ from torch.optim import Optimizer
 
 from tune_lr import registry
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import Needs, Schedule, TorchSchedule, present, read_choice, read_whole
+from tune_lr.schedules.base import Needs, Schedule, present, read_choice, read_whole
 from tune_lr.schedules.greedy import GreedyLR
 from tune_lr.schedules.greedy_rule import optimal_factor
 from tune_lr.schedules.replay import LRTrace
+from tune_lr.schedules.states import MOST_STEPS
 from tune_lr.schedules.stepping import training_step
+from tune_lr.schedules.torch_schedule import TorchSchedule
 
 __all__ = [
     "GreedyLR",
@@ -60,11 +62,20 @@ def build_schedule(
     part = registry.load(kind, name)
     if not hasattr(part, "from_config"):
         return cast(Schedule, part(optimizer, **present(config, part.knobs)))
-    epochs = config.get("max_epochs") if total_epochs is None else total_epochs
-    per_epoch = 1 if step_every(config) == "epoch" else read_whole("steps_per_epoch", steps_per_epoch, 1)
-    total_steps = None if epochs is None else read_whole("total_epochs", epochs, 1) * per_epoch
+    per_epoch = 1
+    if step_every(config) != "epoch":
+        per_epoch = read_whole("steps_per_epoch", steps_per_epoch, 1, MOST_STEPS)
+    total_steps = _total_steps(config, total_epochs, per_epoch)
     settings = {"steps_per_epoch": per_epoch, **config}  # a knob of schedules that pace themselves by epochs
     return cast(Schedule, part.from_config(settings, optimizer, total_steps))
+
+
+def _total_steps(config: Mapping[str, Any], total_epochs: int | None, per_epoch: int) -> int | None:
+    """The length of the run, None where it is not known; raises BadInput."""
+    name, epochs = "total_epochs", total_epochs
+    if epochs is None:
+        name, epochs = "max_epochs", config.get("max_epochs")
+    return None if epochs is None else read_whole(name, epochs, 1, MOST_STEPS // per_epoch) * per_epoch
 
 
 def step_every(config: Mapping[str, Any]) -> Literal["batch", "epoch"]:

@@ -1,18 +1,14 @@
-"""What every learning-rate schedule looks like, and the adapter around torch's own schedulers."""
+"""What every learning-rate schedule looks like, and how it reads numbers and LRs."""
 
 from __future__ import annotations
 
-import copy
 import math
 import operator
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
-from typing import Any, ClassVar, Literal, Protocol, SupportsFloat, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from tune_lr.errors import BadInput
 
@@ -53,96 +49,6 @@ class Schedule(Protocol):
         """Go on from a state, the LRs of the parameter groups included."""
 
 
-class TorchSchedule:
-    """Drives a scheduler of ``torch.optim.lr_scheduler`` by ``step(loss)``.
-
-    torch's scheduler does all the work. What the adapter adds: the loss reaches only
-    ``ReduceLROnPlateau`` (where a non-finite loss counts as a bad one, whatever its sign); the wrapper
-    that torch puts around ``optimizer.step`` is taken off again; states are copies, and loading one
-    restores the LRs too.
-
-    Args:
-        optimizer: whose LRs are scheduled.
-        make: builds torch's scheduler from the optimizer. It begins at the optimizer's LRs of now, whatever
-            scheduled it before.
-        total_steps: the length of the run, for schedulers that depend on it.
-    """
-
-    needs: ClassVar[Needs] = "nothing"
-    knobs: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        make: Callable[[Optimizer], LRScheduler],
-        total_steps: int | None = None,
-    ) -> None:
-        own_step = vars(optimizer).get("step")
-        self.optimizer, self.total_steps = optimizer, total_steps
-        for group in optimizer.param_groups:  # torch would begin where an earlier scheduler began
-            group.pop("initial_lr", None)
-        self.scheduler = make(optimizer)
-        if isinstance(self.scheduler, ReduceLROnPlateau):  # the only one that forgets where it began
-            self.scheduler.base_lrs = [*group_lrs(optimizer)]
-        if own_step is None:
-            vars(optimizer).pop("step", None)
-        else:
-            vars(optimizer)["step"] = own_step
-        self._stepped = False
-
-    def step(self, loss: SupportsFloat | None = None, /) -> None:
-        """One step of torch's scheduler.
-
-        Raises:
-            BadInput: the scheduler needs a loss and got no number.
-        """
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            value = read_number("loss", loss)
-            self.scheduler.step(value if math.isfinite(value) else math.inf)
-        elif self._stepped:
-            self.scheduler.step()
-        else:  # torch's first step warns if optimizer.step lacks its wrapper
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)
-                self.scheduler.step()
-        self._stepped = True
-
-    def get_last_lr(self) -> list[float]:
-        """The LR of every parameter group, as floats."""
-        return group_lrs(self.optimizer)
-
-    def state_dict(self) -> dict[str, Any]:
-        """A copy of the state of torch's scheduler."""
-        return copy.deepcopy(self.scheduler.state_dict())
-
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Take over a state, and set the LRs that it was saved with."""
-        self.scheduler.load_state_dict(copy.deepcopy(state_dict))
-        for group, lr in zip(self.optimizer.param_groups, state_dict["_last_lr"], strict=True):
-            write_lr(group, float(lr))
-
-    def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
-        """Go on from another run under one's own settings.
-
-        Whatever needs nothing is stepped to its own place after the part ``done`` of its own run, as if it
-        had scheduled that. ``ReduceLROnPlateau`` takes over best loss and counts, and the other's LRs in
-        proportion to those that the two began with, its own lower bound kept.
-        """
-        if not isinstance(self.scheduler, ReduceLROnPlateau):
-            for _ in range(round(done * (self.total_steps or 0))):
-                self.step()
-        elif state is not None:
-            for name in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch"):
-                setattr(self.scheduler, name, state[name])
-            own = group_lrs(self.optimizer)
-            floors = self.scheduler.min_lrs
-            lrs = carried_lrs(own, state["_last_lr"], state.get("base_lrs", state["_last_lr"]))
-            lrs = [max(lr, floor) for lr, floor in zip(lrs, floors, strict=True)]
-            for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
-                write_lr(group, lr)
-            self.scheduler._last_lr = [*group_lrs(self.optimizer)]
-
-
 def carried_lrs(own: Sequence[float], last: Sequence[float], first: Sequence[float]) -> list[float]:
     """LRs as far from one's own first ones as another run's ``last`` are from the ``first`` that it had.
 
@@ -153,6 +59,18 @@ def carried_lrs(own: Sequence[float], last: Sequence[float], first: Sequence[flo
         raise BadInput("the state's LRs", last, f"{len(own)} numbers, one for each parameter group")
     pairs = zip(own, last, first, strict=True)
     return [now if mine == began else mine * (now / began if began else 1.0) for mine, now, began in pairs]
+
+
+def check_no_group_gone(optimizer: Optimizer, began: int) -> None:
+    """That an optimizer has no fewer parameter groups than its schedule knows.
+
+    Raises:
+        BadInput: some were removed; the schedule cannot know which.
+    """
+    now = len(optimizer.param_groups)
+    if now < began:
+        expected = f"the {began} that the schedule began with (build a new one)"
+        raise BadInput("parameter groups", now, expected)
 
 
 def write_lr(group: dict[str, Any], lr: float) -> None:
@@ -187,9 +105,9 @@ def read_range(
     """A number from ``low`` to ``high`` (both included, unless ``open_ends``).
 
     Raises:
-        BadInput: it is no number, NaN, or outside.
+        BadInput: it is no number (true and false are none), NaN, or outside.
     """
-    number = read_number(field, value)
+    number = math.nan if is_bool(value) else read_number(field, value)
     if low < number < high or (not open_ends and low <= number <= high):
         return number
     span = f"above {low:g}" if open_ends else f"{low:g} or more"
@@ -198,8 +116,8 @@ def read_range(
     raise BadInput(field, value, f"a number {span}")
 
 
-def read_whole(field: str, value: Any, least: int) -> int:
-    """A whole number of at least ``least`` (floats such as 10.0 pass, since some engines make them).
+def read_whole(field: str, value: Any, least: int, most: float = math.inf) -> int:
+    """A whole number from ``least`` to ``most`` (floats such as 10.0 pass, since some engines make them).
 
     Raises:
         BadInput: it is something else.
@@ -208,9 +126,15 @@ def read_whole(field: str, value: Any, least: int) -> int:
         whole = int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
     except TypeError:
         whole = least - 1
-    if isinstance(value, bool) or whole < least:
-        raise BadInput(field, value, f"a whole number of {least} or more")
+    if is_bool(value) or not least <= whole <= most:
+        span = f"of {least} or more" if most == math.inf else f"from {least} to {most:g}"
+        raise BadInput(field, value, f"a whole number {span}")
     return whole
+
+
+def is_bool(value: Any) -> bool:
+    """Whether it is true or false, of Python, NumPy or torch."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
 
 
 def read_flag(field: str, value: Any) -> bool:
@@ -219,7 +143,11 @@ def read_flag(field: str, value: Any) -> bool:
     Raises:
         BadInput: it is something else.
     """
-    if isinstance(value, (str, bytes)) or value not in (True, False):
+    try:
+        known = not isinstance(value, (str, bytes)) and value in (True, False)
+    except (RuntimeError, TypeError, ValueError):  # an array or tensor of several values
+        known = False
+    if not known:
         raise BadInput(field, value, "true or false")
     return bool(value)
 
@@ -248,6 +176,20 @@ def read_per_group(field: str, value: Any, count: int) -> list[float]:
     return [read_range(field, lr, 0) for lr in value]
 
 
+def read_lrs(field: str, value: Any, count: int) -> list[float]:
+    """A list that has the LR of each of ``count`` parameter groups.
+
+    Raises:
+        BadInput: it is no list of so many finite numbers of 0 or more.
+    """
+    if not isinstance(value, (list, tuple)):
+        raise BadInput(field, value, f"{count} numbers, one for each parameter group")
+    lrs = read_per_group(field, value, count)
+    if math.inf in lrs:
+        raise BadInput(field, value, "finite LRs")
+    return lrs
+
+
 def read_bound(field: str, value: Any, config: Mapping[str, Any], lrs: Sequence[float]) -> list[float]:
     """A config's ``min_lr`` or ``max_lr`` for parameter groups with these LRs.
 
@@ -255,11 +197,13 @@ def read_bound(field: str, value: Any, config: Mapping[str, Any], lrs: Sequence[
     ``lr``, one number is scaled to the LR of each group; a list is taken as it is.
 
     Raises:
-        BadInput: as ``read_per_group``.
+        BadInput: as ``read_per_group``, or the config's ``lr`` is no number.
     """
     bounds = read_per_group(field, value, len(lrs))
     given = config.get("lr")
-    lr = float(given) if isinstance(given, Real) else math.nan
+    if is_bool(given):
+        raise BadInput("lr", given, "a number")
+    lr = math.nan if given is None else read_number("lr", given)
     if isinstance(value, (list, tuple)) or len(lrs) == 1 or not 0 < lr < math.inf:
         return bounds
     return [_scaled(bound, lr, own) for bound, own in zip(bounds, lrs, strict=True)]

@@ -1,7 +1,8 @@
 """The usual schedules, as settings of torch's own classes.
 
 Where a schedule depends on the length of the run, its knobs are relative to that length, so that the same
-values mean the same for runs of 10 and of 1000 epochs. Each is built by ``from_config(config, optimizer,
+values mean the same for runs of 10 and of 1000 epochs. Past the end of the run the LR stays what it was
+there, but for ``Exponential``, which goes on falling. Each is built by ``from_config(config, optimizer,
 total_steps)``; a knob that the config lacks has the default named below.
 """
 
@@ -15,15 +16,8 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import (
-    Needs,
-    TorchSchedule,
-    group_lrs,
-    present,
-    read_bound,
-    read_range,
-    read_whole,
-)
+from tune_lr.schedules.base import Needs, group_lrs, present, read_bound, read_range, read_whole
+from tune_lr.schedules.torch_schedule import TorchSchedule
 
 
 class Constant(TorchSchedule):
@@ -87,20 +81,29 @@ class Cosine(TorchSchedule):
             return cls(optimizer, lambda opt: _CosineByGroup(opt, steps, floors), steps)
         return cls(
             optimizer,
-            lambda opt: torch_schedulers.CosineAnnealingLR(opt, T_max=steps, eta_min=floors[0]),
+            lambda opt: _CosineThenStay(opt, T_max=steps, eta_min=floors[0]),
             steps,
         )
 
 
+class _CosineThenStay(torch_schedulers.CosineAnnealingLR):
+    """``CosineAnnealingLR`` that stays at its lowest, instead of going up again."""
+
+    def get_lr(self) -> list[Any]:
+        if self.last_epoch <= self.T_max:
+            return super().get_lr()
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
 class _CosineByGroup(torch_schedulers.LRScheduler):
-    """``CosineAnnealingLR``, which knows one ``eta_min`` for all, with one for each parameter group."""
+    """``_CosineThenStay``, which knows one ``eta_min`` for all, with one for each parameter group."""
 
     def __init__(self, optimizer: Optimizer, steps: int, floors: Sequence[float]) -> None:
         self.steps, self.floors = steps, list(floors)
         super().__init__(optimizer)
 
     def get_lr(self) -> list[Any]:
-        part = (1 + math.cos(math.pi * self.last_epoch / self.steps)) / 2
+        part = (1 + math.cos(math.pi * min(1.0, self.last_epoch / self.steps))) / 2
         return [
             float(base) * part + floor * (1 - part)
             for base, floor in zip(self.base_lrs, self.floors, strict=True)
@@ -108,7 +111,7 @@ class _CosineByGroup(torch_schedulers.LRScheduler):
 
 
 class StepDecay(TorchSchedule):
-    """``drops`` (0 or more, default 2) evenly spaced drops of the LR to ``gamma`` (above 0, at most 1,
+    """``drops`` (0 to 1000, default 2) evenly spaced drops of the LR to ``gamma`` (above 0, at most 1,
     default 0.1) times what it was. With 2 drops they come after a third and after two thirds of the run.
     """
 
@@ -126,7 +129,7 @@ class StepDecay(TorchSchedule):
         steps = known_length("step", total_steps)
         settings = present(config, cls.knobs)
         gamma = positive_part("gamma", settings.get("gamma", 0.1))
-        drops = read_whole("drops", settings.get("drops", 2), 0)
+        drops = read_whole("drops", settings.get("drops", 2), 0, 1000)
         at = [max(1, round(steps * drop / (drops + 1))) for drop in range(1, drops + 1)]
         return cls(
             optimizer, lambda opt: torch_schedulers.MultiStepLR(opt, milestones=at, gamma=gamma), steps

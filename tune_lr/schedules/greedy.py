@@ -14,11 +14,11 @@ from typing import Any, ClassVar, SupportsFloat
 
 from torch.optim import Optimizer
 
-from tune_lr.schedules.base import Needs, group_lrs, present, read_bound, read_number, read_range
+from tune_lr.schedules.base import Needs, group_lrs, present, read_number
 from tune_lr.schedules.decisions import Decisions, Move
 from tune_lr.schedules.greedy_memory import GreedyMemory
 from tune_lr.schedules.greedy_rule import bar_below, onto_bound
-from tune_lr.schedules.greedy_settings import check_lrs_within
+from tune_lr.schedules.lr_bounds import bounds_of, check_lrs_within
 from tune_lr.schedules.tensor_lrs import unshare_lrs
 
 INF, NEG_INF = math.inf, -math.inf
@@ -122,23 +122,13 @@ class GreedyLR(GreedyMemory):
     ) -> GreedyLR:
         """The schedule that a config describes; of keys that are no knob of it only ``lr`` matters.
 
-        Where there are several parameter groups and the config has an ``lr``, its bounds are scaled by the LR
-        of each group over that. A bound that it lacks is ``min_lr_ratio`` or ``max_lr_ratio`` times the LR of
-        each group; without these either, a thousandth and ten times the LR.
+        Bounds are read by ``bounds_of``.
 
         Raises:
             BadInput: a setting cannot be used.
         """
-        settings = present(config, cls.knobs)
-        lrs = group_lrs(optimizer)
-        low = read_range("min_lr_ratio", settings.pop("min_lr_ratio", 1e-3), 0, 1)
-        high = read_range("max_lr_ratio", settings.pop("max_lr_ratio", 10.0), 1)
-        for name, ratio in (("min_lr", low), ("max_lr", high)):
-            given = settings.get(name)
-            settings[name] = (
-                [lr * ratio for lr in lrs] if given is None else read_bound(name, given, config, lrs)
-            )
-        return cls(optimizer, **settings)
+        settings = present(config, tuple(knob for knob in cls.knobs if not knob.endswith("_ratio")))
+        return cls(optimizer, **{**settings, **bounds_of(config, optimizer)})
 
     def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
         """Observe one metric and set the LRs.

@@ -11,16 +11,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import (
-    carried_lrs,
-    exact_lrs,
-    read_number,
-    read_whole,
-    write_lr,
-)
+from tune_lr.schedules.base import carried_lrs, exact_lrs, read_lrs, read_number, read_whole, write_lr
 from tune_lr.schedules.decisions import Decision, Decisions, Move
 from tune_lr.schedules.greedy_rule import bar_below
-from tune_lr.schedules.greedy_settings import check_settings, read_lrs, spread_bounds
+from tune_lr.schedules.greedy_settings import check_settings, spread_bounds
 from tune_lr.schedules.lr_bounds import within
 from tune_lr.schedules.replay import LRTrace
 from tune_lr.schedules.smoothing import RunningMean, newest

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-
-import torch
-from torch.optim import Optimizer
 
 from tune_lr.errors import BadInput
 from tune_lr.schedules.base import read_choice, read_flag, read_per_group, read_range, read_whole
@@ -49,36 +45,6 @@ def check_settings(given: Mapping[str, Any], groups: int) -> dict[str, Any]:
     if (checked["mode"], checked["threshold_mode"]) == ("min", "rel") and checked["threshold"] >= 1:
         raise BadInput("threshold", given["threshold"], "less than 1 for a relative one and mode min")
     return checked
-
-
-def read_lrs(field: str, value: Any, groups: int) -> list[float]:
-    """The LR of every parameter group.
-
-    Raises:
-        BadInput: it is no list of so many finite numbers of 0 or more.
-    """
-    lrs = read_per_group(field, value, groups)
-    for lr in lrs:
-        if lr == math.inf:
-            raise BadInput(field, lr, "finite LRs")
-    return lrs
-
-
-def check_lrs_within(
-    optimizer: Optimizer, lrs: Sequence[float], lows: Sequence[float], highs: Sequence[float]
-) -> None:
-    """That the LR of every parameter group lies within its bounds.
-
-    Raises:
-        BadInput: one does not; from below ``min_lr`` it could never be cut, from above ``max_lr`` never
-            raised.
-    """
-    for i, (lr, low, high) in enumerate(zip(lrs, lows, highs, strict=True)):
-        rounding = 1e-6 * lr if isinstance(optimizer.param_groups[i]["lr"], torch.Tensor) else 0.0
-        if lr < low - rounding:
-            raise BadInput("min_lr", low, f"at most the LR of parameter group {i}, which is {lr:g}")
-        if lr > high + rounding:
-            raise BadInput("max_lr", high, f"at least the LR of parameter group {i}, which is {lr:g}")
 
 
 def spread_bounds(lows: list[float], highs: list[float], groups: int) -> None:

@@ -57,15 +57,27 @@ def live_bounds(
         raise BadInput("lr", lrs, "an LR above 0 to begin with")
     lows = read_per_group("min_lr", [lr * LOW_RATIO for lr in lrs] if min_lr is None else min_lr, len(lrs))
     highs = read_per_group("max_lr", [lr * HIGH_RATIO for lr in lrs] if max_lr is None else max_lr, len(lrs))
+    check_lrs_within(optimizer, lrs, lows, highs)
+    if any(low == 0.0 < lr for lr, low in zip(lrs, lows, strict=True)):
+        raise BadInput("min_lr", lows, "numbers above 0: from an LR of 0 there is no way back")
+    return lows, highs
+
+
+def check_lrs_within(
+    optimizer: Optimizer, lrs: Sequence[float], lows: Sequence[float], highs: Sequence[float]
+) -> None:
+    """That the LR of every parameter group lies within its bounds.
+
+    Raises:
+        BadInput: one does not; from below ``min_lr`` it could never be cut, from above ``max_lr`` never
+            raised.
+    """
     for i, (lr, low, high) in enumerate(zip(lrs, lows, highs, strict=True)):
         rounding = 1e-6 * lr if isinstance(optimizer.param_groups[i]["lr"], Tensor) else 0.0
-        if low == 0.0 and lr > 0.0:
-            raise BadInput("min_lr", low, "a number above 0: from an LR of 0 there is no way back")
-        if low > lr + rounding:
+        if lr < low - rounding:
             raise BadInput("min_lr", low, f"at most the LR of parameter group {i}, which is {lr:g}")
-        if high < lr - rounding:
+        if lr > high + rounding:
             raise BadInput("max_lr", high, f"at least the LR of parameter group {i}, which is {lr:g}")
-    return lows, highs
 
 
 def within(lrs: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> list[float]:

@@ -17,16 +17,9 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import (
-    TorchSchedule,
-    group_lrs,
-    present,
-    read_choice,
-    read_flag,
-    read_range,
-    read_whole,
-)
+from tune_lr.schedules.base import group_lrs, present, read_choice, read_flag, read_range, read_whole
 from tune_lr.schedules.baselines import known_length, lower_bounds
+from tune_lr.schedules.torch_schedule import TorchSchedule
 
 
 class CosineRestarts(TorchSchedule):
@@ -53,8 +46,8 @@ class CosineRestarts(TorchSchedule):
         """
         steps = known_length("cosine-restarts", total_steps)
         settings = present(config, cls.knobs)
-        restarts = _whole_upto("restarts", settings.get("restarts", 2), 0, 100)
-        t_mult = _whole_upto("t_mult", settings.get("t_mult", 2), 1, 10)
+        restarts = read_whole("restarts", settings.get("restarts", 2), 0, 100)
+        t_mult = read_whole("t_mult", settings.get("t_mult", 2), 1, 10)
         floors = lower_bounds(config, optimizer)
         return cls(optimizer, lambda opt: _RestartsOverRun(opt, steps, restarts, t_mult, floors), steps)
 
@@ -100,7 +93,8 @@ class OneCycle(TorchSchedule):
     nearest step; default 0.3), ``div_factor`` (1 or more, default 25), ``final_div_factor`` (1 or more,
     default 1e4), ``anneal_strategy`` (``cos`` or ``linear``, default cos). Unlike torch's, it leaves momentum
     alone unless ``cycle_momentum`` is true; then momentum, or Adam's first beta, goes the other way, from
-    ``max_momentum`` (default 0.95) to ``base_momentum`` (default 0.85) and back.
+    ``max_momentum`` (default 0.95) to ``base_momentum`` (default 0.85, or ``max_momentum`` if that is less)
+    and back.
     """
 
     knobs: ClassVar[tuple[str, ...]] = (
@@ -141,6 +135,25 @@ class OneCycle(TorchSchedule):
         }
         return cls(optimizer, lambda opt: _OneCycleThenStay(opt, **shape), steps)
 
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Take over a state, and set LRs and cycled momentum to what they were when it was saved.
+
+        Raises:
+            BadInput: as ``TorchSchedule``.
+        """
+        super().load_state_dict(state_dict)
+        if isinstance(self.scheduler, _OneCycleThenStay):
+            self.scheduler.set_momentum()
+
+    def _check(self, state: Any) -> None:
+        super()._check(state)
+        ends = [0, *(phase["end_step"] for phase in state["_schedule_phases"])]
+        if sorted({*ends}) != ends:
+            raise BadInput(
+                "the state's _schedule_phases", ends[1:], "the last steps of phases, in their order"
+            )
+        read_whole("the state's last_epoch", state["last_epoch"], 0, state["total_steps"] - 1)
+
 
 class _OneCycleThenStay(torch_schedulers.OneCycleLR):
     """``OneCycleLR`` that may be stepped after its end."""
@@ -148,6 +161,14 @@ class _OneCycleThenStay(torch_schedulers.OneCycleLR):
     def step(self, epoch: int | None = None) -> None:
         if self.last_epoch < self.total_steps - 1:
             super().step(epoch)
+
+    def set_momentum(self) -> None:
+        """Set the momentum, which is in no state, to that of this step."""
+        self._get_lr_called_within_step = True  # else torch warns that the LRs are not those of the last step
+        try:
+            self.get_lr()
+        finally:
+            self._get_lr_called_within_step = False
 
 
 def _momentum(settings: Mapping[str, Any], optimizer: Optimizer) -> dict[str, Any]:
@@ -157,7 +178,7 @@ def _momentum(settings: Mapping[str, Any], optimizer: Optimizer) -> dict[str, An
     if not {"momentum", "betas"} & set(optimizer.defaults):
         raise BadInput("cycle_momentum", True, f"false: {type(optimizer).__name__} has no momentum")
     most = read_range("max_momentum", settings.get("max_momentum", 0.95), 0, 0.9999)
-    least = read_range("base_momentum", settings.get("base_momentum", 0.85), 0, most)
+    least = read_range("base_momentum", settings.get("base_momentum", min(0.85, most)), 0, most)
     return {"cycle_momentum": True, "max_momentum": most, "base_momentum": least}
 
 
@@ -213,8 +234,3 @@ class _Trapezoid:
             return self.end if self.decay_from < self.total else 1.0
         part = (step - self.decay_from) / (self.total - self.decay_from)
         return 1.0 - part * (1.0 - self.end)
-
-
-def _whole_upto(field: str, value: Any, least: int, most: int) -> int:
-    """A whole number from ``least`` to ``most``, both included; raises BadInput."""
-    return int(read_range(field, read_whole(field, value, least), least, most))
