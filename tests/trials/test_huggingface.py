@@ -326,6 +326,7 @@ def test_several_evaluation_sets_make_one_report(tmp_path: Path) -> None:
     [
         ({}, False, "resume_from_checkpoint"),
         ({"save_strategy": "epoch"}, True, "save_strategy: 'epoch' .* expected 'no'"),
+        ({"eval_delay": 9, "num_train_epochs": 1}, True, "eval_delay: 9 .* within the training"),
         ({"eval_strategy": "no"}, True, "eval_strategy: 'no' .* expected 'epoch' or 'steps'"),
     ],
 )

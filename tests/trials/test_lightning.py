@@ -295,6 +295,37 @@ def test_bad_use_is_told(tmp_path: Path) -> None:
         trainer(tmp_path, TrialCallback(Trial())).fit(Net(configured(monitor="val_loss")))
 
 
+class Blind(Net):
+    """Has nothing to validate on."""
+
+    def val_dataloader(self) -> Any:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "complaint"),
+    [
+        (Net, {"limit_val_batches": 0}, "validation: not given; expected a validation_step, val_dataloaders"),
+        (Net, {"check_val_every_n_epoch": 9}, "check_val_every_n_epoch=9.* expected one within the training"),
+        (Blind, {}, "validation: .* data that is not empty"),
+    ],
+)
+def test_a_training_that_never_validates_is_refused(
+    tmp_path: Path, kind: type[Net], more: dict[str, Any], complaint: str
+) -> None:
+    callback = TrialCallback(Trial())
+    net = kind(lambda net: SGD(net.parameters(), lr=0.1))
+    with pytest.raises(BadInput, match=complaint):
+        trainer(tmp_path, callback, **more).fit(net, ckpt_path=callback.checkpoint())
+
+
+def test_a_trial_that_is_over_reports_no_more(tmp_path: Path) -> None:
+    for _ in range(2):
+        curve = Curve()
+        assert run(tmp_path, KNOBS, curve, max_epochs=9) == Outcome("completed")
+    assert not curve.rows
+
+
 def test_without_the_library_it_says_which_extra_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     monkeypatch.delitem(sys.modules, "tune_lr.trials.lightning")

@@ -155,8 +155,15 @@ class TrialCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        self._epoch = None
+        """End the trial.
+
+        Raises:
+            BadInput: nothing was ever evaluated.
+        """
+        at_work, self._epoch = self._epoch is not None, None
         self._drop_folder()
+        if at_work and not self.trial.reported:
+            raise BadInput("eval_delay", args.eval_delay, "an evaluation within the training")
 
     def _go_on(self, control: TrainerControl) -> None:
         self._epoch = next(self._epochs, None)

@@ -86,10 +86,13 @@ class TrialCallback(Checkpoint):
         """Begin where the trial stands, before Lightning draws the order of the first batches.
 
         Raises:
-            BadInput: the training does not go on from ``checkpoint()``.
+            BadInput: the training does not go on from ``checkpoint()``, or never validates.
         """
         if not self._asked or (self.trial.loaded_epoch and trainer.ckpt_path is None):
             raise Missing("ckpt_path", "TrialCallback.checkpoint(), in the call of trainer.fit")
+        if not trainer.enable_validation:
+            right = "a validation_step, val_dataloaders and limit_val_batches above 0"
+            raise Missing("validation", f"{right}: each validation is an epoch of the trial")
         self._go_on(trainer)
         # Whoever asks for estimated_stepping_batches in configure_optimizers has begun the first epoch's data
         # already, with other random states.
@@ -141,7 +144,10 @@ class TrialCallback(Checkpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._settle(trainer)
-        self._epoch = None
+        at_work, self._epoch = self._epoch is not None, None
+        if at_work and not self.trial.reported:
+            how_often = f"check_val_every_n_epoch={trainer.check_val_every_n_epoch}"
+            raise BadInput("validation", how_often, "one within the training, on data that is not empty")
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._drop_folder()
