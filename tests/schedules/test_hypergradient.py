@@ -15,6 +15,7 @@ from torch import Tensor
 from tune_lr.errors import BadInput
 from tune_lr.schedules import build_schedule, training_step
 from tune_lr.schedules.hypergradient import Hypergradient
+from tune_lr.schedules.updates import NOT_SCALED
 
 PER = ["all", "group", "parameter"]
 
@@ -342,8 +343,10 @@ def test_a_schedule_that_is_dropped_lets_go() -> None:
     train(optimizer, schedule, lambda: x.square().sum() / 2, 3)
     x.grad = torch.ones_like(x)
     schedule.step(1.0)
+    assert len(optimizer._optimizer_step_post_hooks) == 1
     del schedule
     gc.collect()
+    assert not optimizer._optimizer_step_post_hooks
     before, lr = x.item(), optimizer.param_groups[0]["lr"]
     optimizer.step()
     assert x.item() == before - lr
@@ -386,7 +389,47 @@ def test_a_state_of_another_kind_is_refused_and_changes_nothing() -> None:
     assert torch.equal(after["directions"][0], before["directions"][0])
 
 
-@pytest.mark.parametrize("kind", [torch.optim.LBFGS, torch.optim.Rprop])
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ({"_last_lr": [math.inf]}, "_last_lr"), ({"_last_lr": [0.0]}, "_last_lr"),
+        ({"_last_lr": [3.0]}, "_last_lr"),
+        ({"_init_lrs": [0.0], "min_lrs": [0.0]}, "_init_lrs"), ({"min_lrs": [0.0]}, "min_lrs"),
+        ({"rates": [torch.tensor([math.nan, 0.1])]}, "rates"), ({"rates": [torch.tensor([1, 1])]}, "rates"),
+        ({"rates": [0.1]}, "rates"), ({"rates": None}, "rates"), ({"rates": []}, "rates"),
+        ({"directions": [torch.ones(2, dtype=torch.complex64)]}, "directions"),
+        ({"directions": torch.ones(1, 2)}, "directions"), ({"per": torch.ones(2)}, "per"),
+        ({"hyper_lr": None, "rule": "additive"}, "hyper_lr"), ({"hyper_lr": math.inf}, "hyper_lr"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_hostile_state_is_named_and_changes_nothing(bad: dict[str, Any], field: str) -> None:
+    x = torch.nn.Parameter(torch.ones(2))
+    schedule = Hypergradient(torch.optim.SGD([x], lr=0.1), 0.1, "parameter")
+    train(schedule.optimizer, schedule, lambda: x.square().sum() / 2, 3)
+    before = schedule.state_dict()
+    for take in (schedule.load_state_dict, lambda state: schedule.adopt(state, 0.5)):
+        with pytest.raises(BadInput, match=field):
+            take({**before, **bad})
+    after = schedule.state_dict()
+    assert {name: after[name] for name in ("_last_lr", "rule", "hyper_lr", "min_lrs")} == {
+        name: before[name] for name in ("_last_lr", "rule", "hyper_lr", "min_lrs")
+    }
+    assert torch.equal(after["rates"][0], before["rates"][0])
+
+
+def test_a_group_that_is_added_moves_though_the_first_stands_still() -> None:
+    x, y, z = (number(1.0) for _ in range(3))
+    groups = [{"params": [x], "lr": 0.0}, {"params": [y], "lr": 0.1}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    schedule = Hypergradient(optimizer, 0.5)
+    train(optimizer, schedule, lambda: (x + y).square().sum(), 2)
+    optimizer.add_param_group({"params": [z], "lr": 0.05})
+    train(optimizer, schedule, lambda: (x + y + z).square().sum(), 3)
+    assert schedule.get_last_lr()[2] > 0.0
+
+
+@pytest.mark.parametrize("kind", NOT_SCALED)
 def test_an_optimizer_whose_lr_is_no_factor_is_refused(kind: Any) -> None:
     with pytest.raises(BadInput, match=f"^optimizer: '{kind.__name__}' .* SGD, Adam or AdamW"):
         Hypergradient(kind([number(1.0)], lr=0.1))
@@ -408,7 +451,7 @@ def test_an_optimizer_with_modes_is_refused() -> None:
         ({"rule": "sideways"}, "^rule: "),
         ({"per": "tensor"}, "^per: .* all or group or parameter"),
         ({"min_lr": 0.0}, "^min_lr: .* above 0"),
-        ({"min_lr_ratio": 0.0}, "^min_lr: .* above 0"),
+        ({"min_lr_ratio": 0.0}, "^min_lr_ratio: .* above 0"),
         ({"min_lr": 0.2}, "^min_lr: .* at most"),
         ({"max_lr": 0.05}, "^max_lr: .* at least"),
         ({"max_lr_ratio": 0.5}, "^max_lr_ratio: "),

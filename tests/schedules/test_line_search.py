@@ -17,6 +17,7 @@ from tune_lr.errors import BadInput
 from tune_lr.schedules import build_schedule, training_step
 from tune_lr.schedules.evaluation import Evaluation
 from tune_lr.schedules.line_search import LineSearch
+from tune_lr.schedules.updates import NOT_SCALED
 
 
 def number(value: float) -> nn.Parameter:
@@ -279,11 +280,39 @@ def test_an_error_in_the_closure_leaves_the_parameters_too() -> None:
     optimizer = torch.optim.SGD([x], lr=1.0)
     schedule = LineSearch(optimizer)
     x.grad = torch.ones_like(x)
+    training_step(optimizer, schedule, closure_of(optimizer, bowl(x)))
+    was, before = x.item(), schedule.state_dict()
     losses = iter([1.0])
     with pytest.raises(StopIteration):
         schedule.step(lambda: next(losses))
-    assert x.item() == 1.0
+    assert x.item() == was
+    assert schedule.state_dict() == before
     assert torch.equal(x.grad, torch.ones_like(x))
+
+
+@pytest.mark.parametrize("loss", [None, "x", torch.ones(2), 1j, torch.tensor(1j), [1.0]], ids=str)
+def test_a_closure_that_gives_no_number_is_told(loss: Any) -> None:
+    x = number(1.0)
+    optimizer = torch.optim.SGD([x], lr=1.0)
+    schedule = LineSearch(optimizer)
+    x.grad = torch.ones_like(x)
+    before = schedule.state_dict()
+    with pytest.raises(BadInput, match=r"^the closure's loss: "):
+        schedule.step(lambda: loss)
+    with pytest.raises(BadInput, match=r"^the closure's loss: "):
+        training_step(optimizer, schedule, lambda: loss)
+    assert schedule.state_dict() == before
+    schedule.step(lambda: 10**400)
+    assert schedule.get_last_lr() == [1.0]
+
+
+def test_a_search_without_end_stops_above_zero() -> None:
+    x = number(1.0)
+    schedule = LineSearch(torch.optim.SGD([x], lr=1.0), backtrack=0.001, max_backtracks=10_000)
+    x.grad = torch.ones_like(x)
+    losses = iter([1.0])
+    schedule.step(lambda: next(losses, math.nan))
+    assert 0.0 < schedule.get_last_lr()[0] < 1e-300
 
 
 def test_an_optimizer_with_attributes_of_its_own_is_probed_as_it_is() -> None:
@@ -412,8 +441,34 @@ def test_a_state_holds_the_settings_and_the_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    "bad",
+    [
+        {"_scale": 0.0}, {"_scale": math.nan}, {"_scale": math.inf}, {"_scale": None}, {"_searched": "yes"},
+        {"evaluations": -1}, {"evaluations": 1.5}, {"backtracks": "x"}, {"backtracks": -1},
+        {"max_lrs": [math.inf]}, {"_init_lrs": [0.0]}, {"_init_lrs": 1.6}, {"_last_lr": [math.nan]}, {"growth": math.inf},
+        {"max_backtracks": 10**9}, {"steps_per_epoch": 10**400},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_hostile_state_changes_nothing(bad: dict[str, Any]) -> None:
+    x = number(1.0)
+    schedule = LineSearch(torch.optim.SGD([x], lr=1.6))
+    training_step(schedule.optimizer, schedule, closure_of(schedule.optimizer, bowl(x, 8.0)))
+    before = schedule.state_dict()
+    with pytest.raises(BadInput, match=next(iter(bad)).lstrip("_").rstrip("s")):
+        schedule.load_state_dict({**before, **bad})
+    with pytest.raises(BadInput):
+        schedule.adopt({**before, **bad}, 0.5)
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize(
     ("config", "said"),
     [
+        ({"max_lr": 1e308}, "^max_lr: .* at most 1e.06 times"),
+        ({"max_lr_ratio": 1e308}, "^max_lr_ratio: "),
+        ({"backtrack": 1e-320}, "^backtrack: "),
+        ({"max_backtracks": 10**9}, "^max_backtracks: "),
         ({"armijo": 0.0}, "^armijo: .* above 0 and below 1"),
         ({"armijo": math.nan}, "^armijo: "),
         ({"backtrack": 1.0}, "^backtrack: .* above 0 and below 1"),
@@ -437,7 +492,7 @@ def test_a_loss_in_place_of_a_closure_says_so() -> None:
         schedule.step(0.5)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("kind", [torch.optim.LBFGS, torch.optim.Rprop])
+@pytest.mark.parametrize("kind", NOT_SCALED)
 def test_an_optimizer_whose_lr_is_no_factor_is_refused(kind: Any) -> None:
     with pytest.raises(BadInput, match=f"^optimizer: '{kind.__name__}'"):
         LineSearch(kind([number(1.0)], lr=0.1))

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim import Optimizer
 
+from tune_lr.schedules.base import read_number
+
 #: A function that computes the loss of a batch; whether it calls ``backward`` does not matter.
 Closure = Callable[[], Any]
 
@@ -37,7 +39,11 @@ class Evaluation:
         self._noise = _noise(optimizer)
 
     def __call__(self) -> float:
-        """The loss now."""
+        """The loss now.
+
+        Raises:
+            BadInput: the closure gave no number.
+        """
         self.count += 1
         with (
             noise_kept(self.optimizer),
@@ -46,8 +52,7 @@ class Evaluation:
             torch.enable_grad(),
         ):
             _set_noise(self._noise)
-            value = self.closure()
-            return float(value.detach() if isinstance(value, Tensor) else value)
+            return read_number("the closure's loss", self.closure())
 
 
 @contextmanager

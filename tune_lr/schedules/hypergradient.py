@@ -14,30 +14,19 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from tune_lr.errors import BadInput, Missing
+from tune_lr.errors import BadInput
 from tune_lr.schedules.base import (
     Needs,
     carried_lrs,
+    check_no_group_gone,
     group_lrs,
     present,
     read_choice,
-    read_per_group,
-    read_range,
     write_lr,
 )
+from tune_lr.schedules.hypergradient_state import LISTS, PER, RULES, SETTINGS, read_hyper_lr, read_state
 from tune_lr.schedules.lr_bounds import bounds_of, live_bounds, within
-from tune_lr.schedules.updates import (
-    Directions,
-    fitting,
-    listed,
-    moving,
-    plain,
-    refill,
-    scaled_by_lr,
-)
-
-#: The default of ``hyper_lr`` with the multiplicative rule.
-MULTIPLICATIVE_STEP = 0.02
+from tune_lr.schedules.updates import Directions, listed, moving, plain, refill, scaled_by_lr
 
 
 class Hypergradient:
@@ -99,9 +88,9 @@ class Hypergradient:
         max_lr: float | Sequence[float] | None = None,
     ) -> None:
         self.optimizer = optimizer = scaled_by_lr("hypergradient", optimizer)
-        self.per = read_choice("per", per, ("all", "group", "parameter"))
-        self.rule = read_choice("rule", rule, ("multiplicative", "additive"))
-        self.hyper_lr = _hyper_lr(self.rule, hyper_lr)
+        self.per = read_choice("per", per, PER)
+        self.rule = read_choice("rule", rule, RULES)
+        self.hyper_lr = read_hyper_lr(self.rule, hyper_lr)
         self._init_lrs = group_lrs(optimizer)
         self._last_lr = list(self._init_lrs)
         self.min_lrs, self.max_lrs = live_bounds(optimizer, min_lr, max_lr)
@@ -119,12 +108,22 @@ class Hypergradient:
         Raises:
             BadInput: a setting cannot be used.
         """
-        settings = {**present(config, ("hyper_lr", "per", "rule")), **bounds_of(config, optimizer)}
+        bounds = bounds_of(config, optimizer)
+        if config.get("min_lr") is None and any(
+            low == 0.0 < lr for lr, low in zip(group_lrs(optimizer), bounds["min_lr"], strict=True)
+        ):
+            given = config.get("min_lr_ratio")
+            raise BadInput("min_lr_ratio", given, "a number above 0: from an LR of 0 there is no way back")
+        settings = {**present(config, SETTINGS), **bounds}
         return cls(optimizer, **settings)
 
     @torch.no_grad()
     def step(self, loss: Any = None, /) -> None:
-        """Move the LRs by the gradients that the parameters have now; the loss is not looked at."""
+        """Move the LRs by the gradients that the parameters have now; the loss is not looked at.
+
+        Raises:
+            BadInput: parameter groups were removed.
+        """
         self._follow_groups()
         if self.per == "parameter":
             self._last_lr = self._move_numbers()
@@ -142,8 +141,8 @@ class Hypergradient:
     def state_dict(self) -> dict[str, Any]:
         """Settings, LRs and the directions of the last update, as copies."""
         return {
-            **{name: getattr(self, name) for name in _SETTINGS},
-            **{name: list(getattr(self, name)) for name in _LISTS},
+            **{name: getattr(self, name) for name in SETTINGS},
+            **{name: list(getattr(self, name)) for name in LISTS},
             "rates": listed(self.optimizer, self._rates),
             "directions": self._directions.state(),
         }
@@ -152,19 +151,15 @@ class Hypergradient:
         """Go on from a state, LRs included.
 
         Raises:
-            BadInput: it is of another ``per``, other parameters or other groups; nothing changed.
+            BadInput: it is none, or of another ``per``, other parameters or other groups; nothing changed.
         """
-        if state_dict["per"] != self.per:
-            raise BadInput("per", self.per, f"{state_dict['per']}, which the state to go on from has")
-        count = len(self.optimizer.param_groups)
-        lists = {name: read_per_group(f"the state's {name}", state_dict[name], count) for name in _LISTS}
-        rates = fitting("rates", self.optimizer, state_dict["rates"], as_real=True)
-        directions = fitting("directions", self.optimizer, state_dict["directions"])
-        self.rule = read_choice("rule", state_dict["rule"], ("multiplicative", "additive"))
-        self.hyper_lr = _hyper_lr(self.rule, state_dict["hyper_lr"])
-        self.__dict__.update(lists)
-        refill(self.optimizer, self._rates, rates)
-        self._directions.load(directions)
+        memory = read_state(self.optimizer, state_dict)
+        if memory.per != self.per:
+            raise BadInput("per", self.per, f"{memory.per}, which the state to go on from has")
+        self.rule, self.hyper_lr = memory.rule, memory.hyper_lr
+        self.__dict__.update(memory.lists)
+        refill(self.optimizer, self._rates, memory.rates)
+        self._directions.load(memory.directions)
         for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             write_lr(group, lr)
 
@@ -183,16 +178,16 @@ class Hypergradient:
         """
         if state is None:
             return
-        last, first = state["_last_lr"], state["_init_lrs"]
+        theirs = read_state(self.optimizer, state)
+        last, first = theirs.lists["_last_lr"], theirs.lists["_init_lrs"]
         lrs = within(carried_lrs(self._init_lrs, last, first), self.min_lrs, self.max_lrs)
-        given = [rate if self.per == "parameter" else None for rate in state["rates"]]
-        rates = fitting("rates", self.optimizer, given, as_real=True)
+        rates = [rate if self.per == "parameter" else None for rate in theirs.rates]
         groups = [i for i, group in enumerate(self.optimizer.param_groups) for _ in group["params"]]
         for place, (i, rate) in enumerate(zip(groups, rates, strict=True)):
             if rate is not None:
                 (part,) = carried_lrs([self._init_lrs[i]], [1.0], [first[i]])
                 rates[place] = (rate * part).clamp(self.min_lrs[i], self.max_lrs[i])
-        taken = {"_last_lr": lrs, "rates": rates, "directions": state["directions"]}
+        taken = {"_last_lr": lrs, "rates": rates, "directions": theirs.directions}
         self.load_state_dict({**self.state_dict(), **taken})
 
     def _sums(self) -> list[list[float]]:
@@ -265,36 +260,22 @@ class Hypergradient:
         return within(means, self.min_lrs, self.max_lrs)
 
     def _follow_groups(self) -> None:
-        """Take in parameter groups that were added, with bounds in the same proportion as the first one's."""
-        grown = self._last_lr[self._lead()] / self._init_lrs[self._lead()] if self.per == "all" else 1.0
-        for group in self.optimizer.param_groups[len(self._last_lr) :]:
-            lr = float(group["lr"])
-            first = self._init_lrs[0] or 1.0
+        """Take in parameter groups that were added, bounds in the same proportion as the largest LR's."""
+        check_no_group_gone(self.optimizer, len(self._last_lr))
+        lead = self._lead()
+        first, low, high = self._init_lrs[lead], self.min_lrs[lead], self.max_lrs[lead]
+        grown = self._last_lr[lead] / first if self.per == "all" else 1.0
+        for lr in group_lrs(self.optimizer)[len(self._last_lr) :]:
             self._last_lr.append(lr)
             self._init_lrs.append(lr / grown)
-            self.min_lrs.append(lr / grown * (self.min_lrs[0] / first))
-            self.max_lrs.append(lr / grown * (self.max_lrs[0] / first))
+            self.min_lrs.append(lr / grown * (low / first))
+            self.max_lrs.append(lr / grown * (high / first) if lr > 0.0 else 0.0)
 
     def _lead(self) -> int:
         """Which parameter group began with the largest LR."""
         return max(range(len(self._init_lrs)), key=self._init_lrs.__getitem__)
 
 
-_SETTINGS = ("hyper_lr", "per", "rule")
-_LISTS = ("_last_lr", "_init_lrs", "min_lrs", "max_lrs")
-
-
 def _gradient(parameter: Tensor) -> Tensor:
     """The gradient of a parameter that is known to have one."""
     return parameter if parameter.grad is None else parameter.grad
-
-
-def _hyper_lr(rule: str, value: Any) -> float:
-    if rule == "multiplicative":
-        step = read_range("hyper_lr", MULTIPLICATIVE_STEP if value is None else value, 0, 1)
-        if step == 1.0:
-            raise BadInput("hyper_lr", value, "a number below 1 (one step could bring the LR down to 0)")
-        return step
-    if value is None:
-        raise Missing("hyper_lr", "a number for rule 'additive', whose unit is that of LR squared over loss")
-    return read_range("hyper_lr", value, 0)

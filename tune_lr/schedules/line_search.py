@@ -7,6 +7,7 @@ Line-Search, and Convergence Rates", NeurIPS 2019, arXiv 1905.09997 (Algorithms 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,21 +18,25 @@ from torch.optim import Optimizer
 from tune_lr.errors import BadInput
 from tune_lr.schedules.base import (
     Needs,
+    check_no_group_gone,
     group_lrs,
     present,
     read_bound,
-    read_choice,
-    read_flag,
-    read_per_group,
     read_range,
-    read_whole,
     write_lr,
 )
 from tune_lr.schedules.evaluation import Closure, Evaluation, noise_kept
+from tune_lr.schedules.line_search_state import (
+    FURTHEST,
+    LISTS,
+    MEMORY,
+    SETTINGS,
+    check_reach,
+    read_settings,
+    read_state,
+)
 from tune_lr.schedules.lr_bounds import live_bounds
 from tune_lr.schedules.updates import moving, plain, probe, scaled_by_lr
-
-RESETS = ("keep", "max", "grow")
 
 
 class LineSearch:
@@ -62,12 +67,14 @@ class LineSearch:
         optimizer: whose LR is searched for.
         armijo: what part of the decrease that the slope promises must come true (the paper's c); above 0 and
             below 1.
-        backtrack: what a failed LR is multiplied by (the paper's beta); above 0 and below 1.
+        backtrack: what a failed LR is multiplied by (the paper's beta); 0.001 or more, below 1.
         reset: ``keep``, ``max`` or ``grow``.
         growth: how much the first LR of a search may grow in an epoch (the paper's gamma); 1 or more.
         steps_per_epoch: how many steps an epoch has (the paper's n / b).
         max_lr: the largest LR; one number, or one for each parameter group. Default: the group's LR.
-        max_backtracks: how often one search may backtrack; then the last LR tried is used as it is.
+            At most a million times that.
+        max_backtracks: how often one search may backtrack, at most 10 000 times; then the last LR tried is
+            used as it is.
 
     Raises:
         BadInput: a setting cannot be used, or the optimizer's update is not proportional to its LR.
@@ -98,15 +105,15 @@ class LineSearch:
         max_backtracks: int = 50,
     ) -> None:
         self.optimizer = optimizer = scaled_by_lr("line-search", optimizer)
-        self._apply(
-            {
-                "armijo": armijo, "backtrack": backtrack, "reset": reset, "growth": growth,
-                "steps_per_epoch": steps_per_epoch, "max_backtracks": max_backtracks,
-            }
-        )  # fmt: skip
+        given = {
+            "armijo": armijo, "backtrack": backtrack, "reset": reset, "growth": growth,
+            "steps_per_epoch": steps_per_epoch, "max_backtracks": max_backtracks,
+        }  # fmt: skip
+        self.__dict__.update(read_settings(given))
         self._init_lrs = group_lrs(optimizer)
         self._last_lr = list(self._init_lrs)
         _, self.max_lrs = live_bounds(optimizer, None, self._init_lrs if max_lr is None else max_lr)
+        check_reach(self._init_lrs, self.max_lrs)
         #: The LRs over those that they began with.
         self._scale = 1.0
         self._searched = False
@@ -121,14 +128,14 @@ class LineSearch:
     ) -> LineSearch:
         """The schedule that a config describes.
 
-        ``max_lr`` is read as ``read_bound`` does; without it, it is ``max_lr_ratio`` (1 or more, default 1)
-        times the LR of each group.
+        ``max_lr`` is read as ``read_bound`` does; without it, it is ``max_lr_ratio`` (1 to a million,
+        default 1) times the LR of each group.
 
         Raises:
             BadInput: a setting cannot be used.
         """
         settings = present(config, cls.knobs)
-        ratio = read_range("max_lr_ratio", settings.pop("max_lr_ratio", 1.0), 1)
+        ratio = read_range("max_lr_ratio", settings.pop("max_lr_ratio", 1.0), 1, FURTHEST)
         lrs, given = group_lrs(optimizer), settings.get("max_lr")
         settings["max_lr"] = (
             [lr * ratio for lr in lrs] if given is None else read_bound("max_lr", given, config, lrs)
@@ -142,14 +149,20 @@ class LineSearch:
             closure: computes the loss of the batch that the present gradients are of.
 
         Raises:
-            BadInput: it is no function.
+            BadInput: it is no function, or gives no number; or parameter groups were removed. As after any
+                error in the closure, nothing changed then.
         """
         if not callable(closure):
             raise BadInput("closure", closure, "a function that computes the loss of the batch again")
         again = closure if isinstance(closure, Evaluation) else Evaluation(self.optimizer, closure)
-        known, self._init_lrs = again.count, self._followed_groups()
-        start = self._start()
-        scale = self._search(again, start)
+        check_no_group_gone(self.optimizer, len(self._init_lrs))
+        known, before = again.count, self.state_dict()
+        try:
+            self._follow_groups()
+            scale = self._search(again, self._start())
+        except BaseException:
+            self.__dict__.update(before)
+            raise
         self.evaluations += again.count - known
         if scale is not None:
             self._scale, self._searched = scale, True
@@ -164,22 +177,17 @@ class LineSearch:
     def state_dict(self) -> dict[str, Any]:
         """Settings, LRs and counts, as copies."""
         return {
-            **{name: getattr(self, name) for name in (*_SETTINGS, *_MEMORY)},
-            **{name: list(getattr(self, name)) for name in _LISTS},
+            **{name: getattr(self, name) for name in (*SETTINGS, *MEMORY)},
+            **{name: list(getattr(self, name)) for name in LISTS},
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
         """Go on from a state, LRs included.
 
         Raises:
-            BadInput: it is of another number of parameter groups, or cannot be used; nothing changed.
+            BadInput: it is none, or of another number of parameter groups; nothing changed.
         """
-        count = len(self.optimizer.param_groups)
-        lists = {name: read_per_group(f"the state's {name}", state_dict[name], count) for name in _LISTS}
-        searched = read_flag("the state's _searched", state_dict["_searched"])
-        self._apply(state_dict)
-        self.__dict__.update(lists)
-        self.__dict__.update({name: state_dict[name] for name in _MEMORY}, _searched=searched)
+        self.__dict__.update(read_state(self.optimizer, state_dict))
         for group, lr in zip(self.optimizer.param_groups, self._last_lr, strict=True):
             write_lr(group, lr)
 
@@ -198,8 +206,9 @@ class LineSearch:
         """
         if state is None:
             return
-        scale = min(read_range("the state's _scale", state["_scale"], 0), self._top())
-        memory = {**{name: state[name] for name in _MEMORY}, "_scale": scale, "_last_lr": self._lrs(scale)}
+        theirs = read_state(self.optimizer, state)
+        scale = min(theirs["_scale"], self._top())
+        memory = {**{name: theirs[name] for name in MEMORY}, "_scale": scale, "_last_lr": self._lrs(scale)}
         self.load_state_dict({**self.state_dict(), **memory})
 
     def _top(self) -> float:
@@ -232,7 +241,10 @@ class LineSearch:
         share = 1.0
         try:
             for tried in range(self.max_backtracks + 1):
-                self.backtracks, share = tried, self.backtrack**tried
+                smaller = self.backtrack**tried
+                if start * smaller < sys.float_info.min:  # an LR of 0 would never grow again
+                    break
+                self.backtracks, share = tried, smaller
                 for parameter, was in before.items():
                     parameter.copy_(torch.lerp(was, after[parameter], share))
                 if again() <= loss - self.armijo * share * promised + rounding:
@@ -254,27 +266,10 @@ class LineSearch:
     def _lrs(self, scale: float) -> list[float]:
         return [min(lr * scale, high) for lr, high in zip(self._init_lrs, self.max_lrs, strict=True)]
 
-    def _followed_groups(self) -> list[float]:
-        """The initial LRs, with those of groups that were added: they keep their ratio to the LRs now."""
-        added = self.optimizer.param_groups[len(self._init_lrs) :]
-        more = [float(group["lr"]) / self._scale for group in added]
-        self.max_lrs += [lr * (self.max_lrs[0] / (self._init_lrs[0] or 1.0)) for lr in more]
-        return self._init_lrs + more
-
-    def _apply(self, given: Mapping[str, Any]) -> None:
-        """Check every setting, then set them all."""
-        self.__dict__.update(
-            {
-                "armijo": read_range("armijo", given["armijo"], 0, 1, open_ends=True),
-                "backtrack": read_range("backtrack", given["backtrack"], 0, 1, open_ends=True),
-                "reset": read_choice("reset", given["reset"], RESETS),
-                "growth": read_range("growth", given["growth"], 1),
-                "steps_per_epoch": read_whole("steps_per_epoch", given["steps_per_epoch"], 1),
-                "max_backtracks": read_whole("max_backtracks", given["max_backtracks"], 0),
-            }
-        )
-
-
-_SETTINGS = ("armijo", "backtrack", "reset", "growth", "steps_per_epoch", "max_backtracks")
-_MEMORY = ("_scale", "_searched", "evaluations", "backtracks")
-_LISTS = ("_last_lr", "_init_lrs", "max_lrs")
+    def _follow_groups(self) -> None:
+        """Take in parameter groups that were added: they keep their ratio to the LRs now."""
+        lead = max(range(len(self._init_lrs)), key=self._init_lrs.__getitem__)
+        reach = self.max_lrs[lead] / self._init_lrs[lead]
+        added = [lr / self._scale for lr in group_lrs(self.optimizer)[len(self._init_lrs) :]]
+        self._init_lrs = self._init_lrs + added
+        self.max_lrs = self.max_lrs + [lr * reach for lr in added]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
 from torch.optim import Optimizer
 
-from tune_lr.schedules.base import Schedule
+from tune_lr.schedules.base import Schedule, read_number
 from tune_lr.schedules.evaluation import Closure, Evaluation
 
 
@@ -30,9 +29,12 @@ def training_step(
 
     Returns:
         The loss before the step. One that is not finite is no special case: stop there if you mean to.
+
+    Raises:
+        BadInput: the closure gave no number.
     """
     again = evaluation_of(optimizer, schedule, evaluate or closure)
-    loss = _number(closure())
+    loss = read_number("the closure's loss", closure())
     settle(schedule, optimizer.step, loss, again)
     return loss
 
@@ -64,7 +66,3 @@ def settle(schedule: Schedule, update: Callable[[], Any], loss: float, again: Ev
     else:
         update()
         schedule.step(loss)
-
-
-def _number(loss: Any) -> float:
-    return float(loss.detach() if isinstance(loss, Tensor) else loss)

@@ -9,10 +9,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import LBFGS, Optimizer, Rprop
+from torch.optim import ASGD, LBFGS, Optimizer, Rprop
 
 from tune_lr.errors import BadInput
 from tune_lr.schedules.base import write_lr
+
+#: Optimizers of PyTorch (Adafactor since 2.5) whose LR is no factor of the update.
+NOT_SCALED: tuple[type[Optimizer], ...] = (
+    LBFGS,
+    Rprop,
+    ASGD,
+    *filter(None, [getattr(torch.optim, "Adafactor", None)]),
+)
 
 
 def scaled_by_lr(schedule: str, optimizer: Optimizer) -> Optimizer:
@@ -29,7 +37,7 @@ def scaled_by_lr(schedule: str, optimizer: Optimizer) -> Optimizer:
     while isinstance(getattr(optimizer, "optimizer", None), Optimizer):
         optimizer = optimizer.optimizer  # type: ignore[attr-defined]
     modes = callable(getattr(optimizer, "train", None)) and callable(getattr(optimizer, "eval", None))
-    if isinstance(optimizer, (LBFGS, Rprop)) or modes:
+    if isinstance(optimizer, NOT_SCALED) or modes:
         expected = (
             f"one whose update is the LR times a direction, such as SGD, Adam or AdamW: "
             f"schedule '{schedule}' moves the LR by that direction"
@@ -92,8 +100,8 @@ class Directions:
     parameter.
 
     The measuring is done by a hook of ``Optimizer.register_step_post_hook``; ``optimizer.step`` is not
-    wrapped. The hook is idle unless ``remember`` was called since the last step, and does not keep this
-    object alive.
+    wrapped. The hook is idle unless ``remember`` was called since the last step. It does not keep this object
+    alive, and goes with it.
 
     Args:
         optimizer: whose updates are measured.
@@ -115,7 +123,8 @@ class Directions:
             if directions is not None:
                 directions._measure()
 
-        self.optimizer.register_step_post_hook(after_step)
+        handle = self.optimizer.register_step_post_hook(after_step)
+        weakref.finalize(self, handle.remove).atexit = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy listens to the copy of the optimizer: copies of optimizers come without hooks."""
@@ -182,19 +191,42 @@ def refill(optimizer: Optimizer, tensors: dict[Tensor, Tensor], state: list[Tens
     tensors.clear()
     for parameter, tensor in zip(_parameters(optimizer), state, strict=True):
         if tensor is not None:
-            tensors[parameter] = tensor.to(parameter.device, copy=True)
+            tensors[parameter] = tensor.detach().to(parameter.device, copy=True)
 
 
-def fitting(field: str, optimizer: Optimizer, state: Any, *, as_real: bool = False) -> list[Tensor | None]:
+def fitting(field: str, optimizer: Optimizer, state: Any, *, as_rates: bool = False) -> list[Tensor | None]:
     """A list from a state, once it is seen to hold a tensor or None for every parameter.
 
+    Args:
+        field: its name there.
+        optimizer: whose parameters they are.
+        state: the list.
+        as_rates: whether they are LRs: finite real numbers of 0 or more, also for complex parameters.
+
     Raises:
-        BadInput: its length or a tensor's shape is another.
+        BadInput: it is no list, its length or a tensor's shape is another, or it holds something else.
     """
-    shapes = [tuple((real(p) if as_real else p).shape) for p in _parameters(optimizer)]
-    found = [None if tensor is None else tuple(tensor.shape) for tensor in state]
-    if len(found) != len(shapes) or any(
-        had not in (None, has) for had, has in zip(found, shapes, strict=True)
-    ):
-        raise BadInput(f"the state's {field}", found, f"tensors of the parameters' shapes, {shapes}")
-    return list(state)
+    parameters = _parameters(optimizer)
+    shapes = [tuple((real(p) if as_rates else p).shape) for p in parameters]
+    found = state
+    if isinstance(state, (list, tuple)):
+        found = [tuple(part.shape) if isinstance(part, Tensor) else part for part in state]
+        fits = len(found) == len(shapes) and all(
+            part is None or (isinstance(part, Tensor) and had == has and _takes(part, parameter, as_rates))
+            for part, had, has, parameter in zip(state, found, shapes, parameters, strict=True)
+        )
+        if fits:
+            return list(state)
+    numbers = "finite numbers of 0 or more" if as_rates else "the parameters' kinds of numbers"
+    raise BadInput(
+        f"the state's {field}", found, f"tensors of the parameters' shapes, {shapes}, and {numbers}"
+    )
+
+
+def _takes(tensor: Tensor, parameter: Tensor, as_rates: bool) -> bool:
+    """Whether the numbers of a tensor are of the kind that is kept for a parameter."""
+    if as_rates:
+        return tensor.is_floating_point() and bool((tensor.isfinite() & (tensor >= 0.0)).all())
+    return tensor.is_complex() == parameter.is_complex() and (
+        tensor.is_complex() or tensor.is_floating_point()
+    )
