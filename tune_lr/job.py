@@ -46,7 +46,7 @@ class Job(BaseModel):
     searcher: str = "random"
     trial_scheduler: str = "asha"
     trials: int = Field(20, ge=1)
-    max_epochs: int = Field(27, ge=1)
+    max_epochs: int = Field(27, ge=1, lt=2**31)
     workers: int = Field(1, ge=1)
     seed: int = Field(0, ge=0, lt=2**31)
     metric: str = "val_loss"
@@ -185,6 +185,8 @@ def _expected(kind: str, message: str, limits: Mapping[str, Any]) -> str:
     """What would be right, where pydantic says what is wrong."""
     if kind == "greater_than_equal":
         return f"a number of at least {limits['ge']}"
+    if kind == "less_than_equal":
+        return f"a number of at most {limits['le']}"
     if kind == "less_than":
         return f"a number below {limits['lt']}"
     if kind.startswith("int"):

@@ -172,6 +172,9 @@ def test_seconds_go_on_over_the_legs_of_a_trial(tmp_path: Path) -> None:
 def test_devices() -> None:
     assert Trial(device="meta").device == torch.device("meta")
     assert Trial().device.type in ("cpu", "cuda", "mps")
+    for name in ("cuda:99", "nope", "cpu:x", ""):
+        with pytest.raises(BadInput, match=r"device: .* one of this machine: auto, cpu"):
+            _ = Trial(device=name).device
 
 
 # Checkpoints

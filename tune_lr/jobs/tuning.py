@@ -16,6 +16,7 @@ from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space
+from tune_lr.trials.device import device_of
 from tune_lr.trials.trainer import Train, Trainer
 
 Space = SearchSpace | str | os.PathLike[str] | Mapping[str, Any]
@@ -89,6 +90,7 @@ def prepare(
     """
     trainer = trainer_of(train)
     job = Job.make({**asked, "trainer": str(trainer), "space": space_of(space).to_dict()})
+    _require_device(job.device, job.address)
     return Experiment.open(out if out is not None else new_folder(trainer), job), trainer
 
 
@@ -114,6 +116,8 @@ def reopen(
             )
     trainer = trainer_of(train)
     registry.load("engines", changes.get("engine", experiment.job.engine))  # before it is written down
+    job = experiment.job
+    _require_device(changes.get("device", job.device), changes.get("address", job.address))
     experiment.change({**changes, "trainer": str(trainer)})
     return experiment, trainer
 
@@ -157,6 +161,12 @@ def _shown(progress: bool) -> Iterator[tuple[Listener, ...]]:
 def trainer_of(train: Train | str) -> Trainer:
     """The trainer that a function or a text names."""
     return Trainer.from_text(train) if isinstance(train, str) else Trainer.from_callable(train)
+
+
+def _require_device(device: str, address: str | None) -> None:
+    """Refuse a device that this machine has not, where this machine is to train on it."""
+    if address is None and device not in ("auto", "cpu"):
+        device_of(device)
 
 
 def space_of(space: Space) -> SearchSpace:

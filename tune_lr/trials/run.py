@@ -16,6 +16,9 @@ from tune_lr.trials.randomness import seed_everything
 from tune_lr.trials.trainer import Train
 from tune_lr.trials.trial import Channel, Trial
 
+#: What is wrong with every trial alike, if with one.
+_ALIKE = ("metric", "device")
+
 
 @dataclass(frozen=True)
 class Leg:
@@ -95,7 +98,7 @@ def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
             return Outcome("failed", str(error), "storage")
         except BadInput as error:
             whole = f"{error}\n\n{traceback.format_exc()}"
-            return Outcome("failed", whole, "at first" if error.field == "metric" else "never")
+            return Outcome("failed", whole, "at first" if error.field in _ALIKE else "never")
         except BaseException:
             return Outcome("failed", traceback.format_exc())
         finally:

@@ -71,14 +71,14 @@ class Trial:
 
     @property
     def device(self) -> Any:
-        """The ``torch.device`` to train on."""
-        import torch
+        """The ``torch.device`` to train on.
 
-        if self._device != "auto":
-            return torch.device(self._device)
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        Raises:
+            BadInput: this machine has none of that name.
+        """
+        from tune_lr.trials.device import device_of
+
+        return device_of(self._device)
 
     @property
     def copied(self) -> bool:
