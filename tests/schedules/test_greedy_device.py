@@ -98,7 +98,7 @@ def test_the_trace_is_that_of_the_plain_schedule(
 def test_the_defaults_are_those_of_the_plain_schedule() -> None:
     assert memory(DeviceGreedyLR(sgd(0.1))) == memory(GreedyLR(sgd(0.1)))
     assert memory(DeviceGreedyLR(sgd(0.1), "max", 0.5)) == memory(GreedyLR(sgd(0.1), "max", 0.5))
-    assert DeviceGreedyLR.knobs == GreedyLR.knobs
+    assert {*GreedyLR.knobs} - {*DeviceGreedyLR.knobs} == {"verbose"}
     config = {"schedule": "greedy", "lr": 0.1, "min_lr": 0.01, "patience": 4, "after_change": "ignore"}
     made = [
         build_schedule({**config, "schedule": name}, sgd(0.1, 0.2)) for name in ("greedy", "greedy-device")
@@ -295,6 +295,43 @@ def test_settings_are_checked_as_ever() -> None:
         DeviceGreedyLR(sgd(1e-4))
     with pytest.raises(BadInput, match="after_change"):
         DeviceGreedyLR(sgd(0.1), after_change="nothing")
+
+
+@pytest.mark.parametrize("name", ["patience", "cooldown", "warmup", "reset_start", "window_size"])
+def test_what_has_no_room_on_the_device_is_refused(name: str) -> None:
+    with pytest.raises(BadInput, match=name):
+        build_schedule({"schedule": "greedy-device", "smooth": True, name: 10**19}, sgd(0.1))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"last_epoch": 10**30}, {"cooldown_counter": 1e308}, {"window_size": 10**12}, {"patience": -1},
+        {"best": "x"}, {"_last_lr": [math.inf]}, {"verbose": torch.ones(2)}, {"gamma": 0.1},
+        {"reset_start": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_hostile_state_changes_nothing(bad: dict[str, Any]) -> None:
+    device = DeviceGreedyLR(sgd(0.1), smooth=True, window_size=3)
+    device.step(2.0)
+    before = device.state_dict()
+    with pytest.raises(BadInput):
+        device.load_state_dict(bad)
+    assert device.state_dict() == before
+    device.step(1.0)
+
+
+def test_verbose_is_no_knob() -> None:
+    assert "verbose" not in DeviceGreedyLR.knobs
+    build_schedule({"schedule": "greedy-device", "verbose": True}, sgd(0.1)).step(1.0)
+
+
+def test_the_first_group_may_be_empty() -> None:
+    groups: list[dict[str, Any]] = [{"params": []}, {"params": [torch.nn.Parameter(torch.zeros(1))]}]
+    device = DeviceGreedyLR(torch.optim.SGD(groups, lr=0.1))
+    device.step(1.0)
+    assert device.get_last_lr() == [0.1, 0.1]
 
 
 # No value is read.

@@ -445,8 +445,8 @@ def test_a_state_holds_the_settings_and_the_counts() -> None:
     [
         {"_scale": 0.0}, {"_scale": math.nan}, {"_scale": math.inf}, {"_scale": None}, {"_searched": "yes"},
         {"evaluations": -1}, {"evaluations": 1.5}, {"backtracks": "x"}, {"backtracks": -1},
-        {"max_lrs": [math.inf]}, {"_init_lrs": [0.0]}, {"_init_lrs": 1.6}, {"_last_lr": [math.nan]}, {"growth": math.inf},
-        {"max_backtracks": 10**9}, {"steps_per_epoch": 10**400},
+        {"max_lrs": [math.inf]}, {"_init_lrs": [0.0]}, {"_init_lrs": 1.6}, {"_last_lr": [math.nan]},
+        {"growth": math.inf}, {"max_backtracks": 10**9}, {"steps_per_epoch": 10**400},
     ],
     ids=str,
 )  # fmt: skip

@@ -134,6 +134,54 @@ def test_what_is_no_sweep_is_refused(change: dict[str, Any], field: str) -> None
         RangeSweep(optimizer(0.1), 1e-3, 1.0, 100).step(None)
 
 
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [
+        ("sweep_low", 0.0), ("sweep_low", True), ("sweep_high", 1e-9), ("sweep_high", "x"),
+        ("sweep_trace", 5), ("sweep_steps", 1.5), ("max_epochs", "x"), ("lr", 1e-320),
+    ],
+)  # fmt: skip
+def test_a_knob_that_cannot_be_is_named(knob: str, value: Any) -> None:
+    with pytest.raises(BadInput) as caught:
+        build_schedule({"schedule": "range-sweep", knob: value}, optimizer(0.1), 100)
+    assert caught.value.field == knob
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"count": -1}, {"count": "x"}, {"lr": 0.0}, {"lr": math.nan}, {"last_lr": 9.0}, {"ended": None},
+        {"watch": None}, {"watch": {}}, {"more": 1}, {"head": 0}, {"keep": 1.0}, {"mean": math.nan},
+        {"lowest": math.nan}, {"weight": 2.0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_hostile_state_changes_nothing(bad: dict[str, Any]) -> None:
+    made, _ = sweep([1.0, 0.9])
+    before = made.state_dict()
+    if bad.keys() & before["watch"].keys() - before.keys():
+        bad = {"watch": {**before["watch"], **bad}}
+    for state in ({**before, **bad}, None, [], {}, {"count": 3}):
+        with pytest.raises(BadInput):
+            made.load_state_dict(state)
+    assert made.state_dict() == before
+
+
+def test_a_sweep_that_has_ended_stays_so_in_its_state() -> None:
+    ended, why = sweep([1.0, math.nan])
+    other, _ = sweep([])
+    other.load_state_dict(ended.state_dict())
+    with pytest.raises(SweepEnded, match=why):
+        other.step(1.0)
+
+
+def test_a_group_that_comes_or_goes_is_told() -> None:
+    made, _ = sweep([1.0])
+    made.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))]})
+    with pytest.raises(BadInput, match=r"parameter groups: 2 .* the 1 that"):
+        made.step(1.0)
+
+
 # The bounds
 
 

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import Needs, read_number
+from tune_lr.schedules.base import Needs, check_no_group_gone, read_flag, read_number, read_whole
 from tune_lr.schedules.device_rule import Rule, State, advance
 from tune_lr.schedules.device_window import Window, new_window
 from tune_lr.schedules.greedy import GreedyLR
 from tune_lr.schedules.greedy_settings import spread_bounds
+from tune_lr.schedules.states import MOST_STEPS
 from tune_lr.schedules.tensor_lrs import check_takes_tensors, device_of, tensor_lrs
 
 #: Names of the plain schedule's counters, and what they are called here.
@@ -22,6 +23,8 @@ COUNTERS = {
     "last_epoch": "steps", "num_good_epochs": "good", "num_bad_epochs": "bad", "cooldown_counter": "cooling",
     "warmup_counter": "warming", "reset_start": "resets_in",
 }  # fmt: skip
+#: A window is a tensor, made at once: of at most 8 MB.
+WIDEST = 1_000_000
 
 
 class DeviceGreedyLR:
@@ -32,6 +35,9 @@ class DeviceGreedyLR:
     in a CUDA graph: all state is written in place. So are the LRs, as tensors: the optimizer must take such
     (``tensor_lrs.check_takes_tensors``), and LRs that are floats are replaced by tensors here. LRs that
     somebody else writes into these tensors are found at the next step.
+
+    It is for loops of one's own that keep the loss on the device. ``fit`` and ``training_step`` read every
+    loss, since they report or return it: with them it gains nothing over ``GreedyLR``.
 
     What it lacks: a history, ``to_fixed``, printing (``verbose``), and the paths that frameworks have for a
     ``ReduceLROnPlateau``. Only construction, ``get_last_lr``, ``state_dict``, ``load_state_dict`` and
@@ -54,7 +60,7 @@ class DeviceGreedyLR:
     """
 
     needs: ClassVar[Needs] = "loss"
-    knobs: ClassVar[tuple[str, ...]] = GreedyLR.knobs
+    knobs: ClassVar[tuple[str, ...]] = tuple(knob for knob in GreedyLR.knobs if knob != "verbose")
 
     def __init__(
         self,
@@ -75,7 +81,8 @@ class DeviceGreedyLR:
             BadInput: as the constructor.
         """
         schedule = cls.__new__(cls)
-        schedule._begin(GreedyLR.from_config(config, optimizer, total_steps), None)
+        known = {name: value for name, value in config.items() if name != "verbose"}
+        schedule._begin(GreedyLR.from_config(known, optimizer, total_steps), None)
         return schedule
 
     def _begin(self, plain: GreedyLR, device: torch.device | str | None) -> None:
@@ -83,6 +90,7 @@ class DeviceGreedyLR:
         self.optimizer = plain.optimizer
         self._plain = plain
         _refuse_verbose(plain.verbose)
+        _check_wholes(plain.state_dict())
         check_takes_tensors(self.optimizer)
         self.device = device_of(self.optimizer) if device is None else torch.device(device)
         lrs = plain.get_last_lr()
@@ -98,8 +106,9 @@ class DeviceGreedyLR:
             loss: one number, best a tensor on the device; a plain number costs a kernel to bring it there.
 
         Raises:
-            BadInput: it is not one number.
+            BadInput: it is not one number, or parameter groups were removed.
         """
+        check_no_group_gone(self.optimizer, self._state.lrs.numel())
         value = self._value(loss)
         lrs = tensor_lrs(self.optimizer, self.device)
         if len(lrs) > self._state.lrs.numel():
@@ -129,10 +138,14 @@ class DeviceGreedyLR:
         Raises:
             BadInput: the state cannot be used; nothing changed.
         """
+        if not isinstance(state_dict, Mapping):
+            raise BadInput("state_dict", state_dict, "the state of a GreedyLR")
         state = {**self.state_dict(), **state_dict}
-        _refuse_verbose(state["verbose"])
+        _check_wholes(state)
+        _refuse_verbose(read_flag("verbose", state["verbose"]))
         tensor_lrs(self.optimizer, self.device)
-        self._plain.load_state_dict({name: value for name, value in state.items() if name != "history"})
+        given = {name: value for name, value in state_dict.items() if name != "history"}
+        self._plain.load_state_dict(given)
         self._take_in()
 
     def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
@@ -141,7 +154,9 @@ class DeviceGreedyLR:
         Raises:
             BadInput: the state cannot be used; nothing changed.
         """
-        self._bring_back()
+        own = self.state_dict()
+        if isinstance(state, Mapping):
+            _check_wholes({**own, **state})
         self._plain.adopt(state, done)
         self._take_in()
 
@@ -221,6 +236,13 @@ class DeviceGreedyLR:
 def _refuse_verbose(verbose: bool) -> None:
     if verbose:
         raise BadInput("verbose", verbose, "false: to print a change its value would be read from the device")
+
+
+def _check_wholes(state: Mapping[str, Any]) -> None:
+    """That what counts has room in an int64, and the window in memory; raises BadInput."""
+    for name in (*COUNTERS, "patience", "cooldown", "warmup", "reset_start_original"):
+        read_whole(name.removesuffix("_original"), state[name], 0, MOST_STEPS)
+    read_whole("window_size", state["window_size"], 1, WIDEST)
 
 
 def _write(place: Tensor, value: Tensor) -> None:

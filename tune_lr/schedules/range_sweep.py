@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from tune_lr.errors import BadInput
 from tune_lr.schedules.base import Needs, group_lrs, read_number, read_range, read_whole, write_lr
+from tune_lr.schedules.states import MOST_STEPS, check_keys, read_finite
 
 #: A sweep of fewer steps leaps over what it looks for.
 FEWEST_STEPS = 30
@@ -81,6 +82,8 @@ class RangeSweep:
         bases = group_lrs(optimizer)
         unit = bases[0] if lr is None else lr
         self._ratios = [base / unit if unit > 0 else 1.0 for base in bases]
+        if not all(ratio * self.high < math.inf for ratio in self._ratios):
+            raise BadInput("lr", unit, f"an LR of the size of the optimizer's, {bases}")
         self.rows: list[Row] = []
         self._ended = ""
         self._count, self._watch = 0, _Watch(total_steps or 0)
@@ -97,15 +100,19 @@ class RangeSweep:
         Without the last it takes ``total_steps``, unless that is the number of epochs: then the trainer has
         not said how many steps an epoch has, and they are counted.
         """
-        steps = config.get("sweep_steps")
-        if steps is None and total_steps is not None and total_steps > int(config.get("max_epochs") or 0):
+        steps, epochs = config.get("sweep_steps"), config.get("max_epochs")
+        fewer = 0 if epochs is None else read_whole("max_epochs", epochs, 1)
+        if steps is None and total_steps is not None and total_steps > fewer:
             steps = total_steps
         trace, lr = config.get("sweep_trace"), config.get("lr")
+        if trace is not None and not isinstance(trace, (str, Path)):
+            raise BadInput("sweep_trace", trace, "the path of a CSV file")
+        low = read_range("sweep_low", config.get("sweep_low", 1e-6), 0, open_ends=True)
         return cls(
             optimizer,
-            config.get("sweep_low", 1e-6),
-            config.get("sweep_high", 10.0),
-            None if steps is None else read_whole("sweep_steps", steps, 1),
+            low,
+            read_range("sweep_high", config.get("sweep_high", 10.0), low, open_ends=True),
+            None if steps is None else read_whole("sweep_steps", steps, 1, MOST_STEPS),
             lr=None if lr is None else read_range("lr", lr, 0, open_ends=True),
             trace=None if trace is None else Path(trace),
         )
@@ -115,8 +122,11 @@ class RangeSweep:
 
         Raises:
             SweepEnded: that was the last, or the loss has blown up.
-            BadInput: the loss is no number.
+            BadInput: the loss is no number, or parameter groups were added or removed.
         """
+        if len(self.optimizer.param_groups) != len(self._ratios):
+            expected = f"the {len(self._ratios)} that the sweep began with"
+            raise BadInput("parameter groups", len(self.optimizer.param_groups), expected)
         if self._ended:
             raise SweepEnded(self._ended)  # whoever caught it the first time is to stop all the same
         value, seen_lr = read_number("loss", loss), self._last_lr
@@ -141,15 +151,32 @@ class RangeSweep:
 
     def state_dict(self) -> dict[str, Any]:
         """What it takes to go on, the rows aside (those of a trace are in its file)."""
-        lrs = {"lr": self._lr, "last_lr": self._last_lr}
-        return {"count": self._count, **lrs, "watch": dict(vars(self._watch))}
+        return {
+            "count": self._count,
+            "lr": self._lr,
+            "last_lr": self._last_lr,
+            "ended": self._ended,
+            "watch": dict(vars(self._watch)),
+        }
 
-    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
-        """Go on from a state, the LRs included."""
-        self._count = state_dict["count"]
-        vars(self._watch).update(state_dict["watch"])
-        self._set(state_dict["lr"])
-        self._last_lr = state_dict["last_lr"]
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Go on from a state, the LRs included.
+
+        Raises:
+            BadInput: it is none, or of LRs outside of this sweep; nothing changed.
+        """
+        check_keys(self.state_dict(), state_dict)
+        count = read_whole("the state's count", state_dict["count"], 0, MOST_STEPS)
+        low, high = self.low * (1 - 1e-9), self.high * (1 + 1e-9)
+        lr, last = (
+            read_range(f"the state's {name}", state_dict[name], low, high) for name in ("lr", "last_lr")
+        )
+        ended = state_dict["ended"]
+        if not isinstance(ended, str):
+            raise BadInput("the state's ended", ended, "why the sweep ended, or no text")
+        watch = _Watch.read(state_dict["watch"])
+        self._count, self._ended, self._last_lr, self._watch = count, ended, last, watch
+        self._set(lr)
 
     def _set(self, lr: float) -> None:
         self._lr = lr
@@ -171,6 +198,22 @@ class _Watch:
         self.head = max(1, total_steps // 20)
         self.count, self.mean, self.weight = 0, 0.0, 0.0
         self.start, self.lowest = 0.0, math.inf
+
+    @classmethod
+    def read(cls, state: Any) -> _Watch:
+        """The one whose attributes these are; raises BadInput."""
+        watch = cls(1)
+        check_keys(vars(watch), state)
+        watch.keep = read_range("the state's keep", state["keep"], 0, 1)
+        if watch.keep == 1.0:
+            raise BadInput("the state's keep", watch.keep, "a number below 1")
+        watch.head = read_whole("the state's head", state["head"], 1, MOST_STEPS)
+        watch.count = read_whole("the state's count", state["count"], 0, MOST_STEPS)
+        watch.mean = read_finite("the state's mean", state["mean"])
+        watch.weight = read_range("the state's weight", state["weight"], 0, 1)
+        watch.start = read_finite("the state's start", state["start"])
+        watch.lowest = read_range("the state's lowest", state["lowest"], -math.inf)
+        return watch
 
     def blown_up(self, loss: float) -> bool:
         if not math.isfinite(loss):

@@ -12,12 +12,13 @@ from tune_lr.errors import BadInput
 
 
 def device_of(optimizer: Optimizer) -> torch.device:
-    """The device of the first parameter.
+    """The device of the first parameter; the CPU where there is none.
 
     Raises:
         BadInput: it keeps no float64 (Apple's ``mps``), which LRs and losses are compared in.
     """
-    device: torch.device = optimizer.param_groups[0]["params"][0].device
+    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    device: torch.device = next((parameter.device for parameter in parameters), torch.device("cpu"))
     if device.type == "mps":
         raise BadInput("device", str(device), "cpu: mps has no float64, in which losses are compared")
     return device
