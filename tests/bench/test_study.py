@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tune_lr.bench import cell as cells
-from tune_lr.bench import memory, pool, report
-from tune_lr.bench.cell import compare_run, fresh_seeds, run_cell, tune_cell
+from tune_lr.bench import document, memory, pool, report
+from tune_lr.bench.cell import compare_run, run_cell, tune_cell
 from tune_lr.bench.plan import Cell, Settings
 from tune_lr.bench.store import Study, table
 from tune_lr.bench.verdicts import judge
@@ -49,7 +49,7 @@ def test_a_cell_gives_the_same_losses_each_time() -> None:
     for run in (*one["runs"], *other["runs"]):
         del run["seconds"]
     assert one["runs"] == other["runs"]
-    assert [run["seed"] for run in one["runs"]] == [*fresh_seeds(SMALL)] * 2
+    assert [run["seed"] for run in one["runs"]] == [*SMALL.fresh] * 2
     assert [run["setting"] for run in one["runs"]] == ["tuned"] * 3 + ["default"] * 3
     json.dumps(one, allow_nan=False)
 
@@ -122,7 +122,8 @@ def test_the_same_command_does_nothing_more(folder: Path) -> None:
 def test_only_what_is_missing_is_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill loses no more than the cells that were under way."""
     study = Study.create(tmp_path / "study", SMALL)
-    study.begin()
+    with study.begun():
+        pass
     wanted = [Cell("diabetes", "sgd", name) for name in ("greedy", "constant", "cosine")]
 
     def stop_after_one(result: dict[str, Any]) -> None:
@@ -142,7 +143,8 @@ def test_only_what_is_missing_is_run(folder: Path, tmp_path: Path, monkeypatch: 
 
 def test_worker_processes_find_the_same(folder: Path, tmp_path: Path) -> None:
     study = Study.create(tmp_path / "study", SMALL)
-    study.begin()
+    with study.begun():
+        pass
     wanted = [Cell("diabetes", "sgd", name) for name in ("greedy", "cosine")]
     pool.run_cells(wanted, SMALL, 2, study.write)
     columns = ["contender", "setting", "seed", "val_loss", "train_10"]
@@ -158,7 +160,8 @@ def test_a_study_with_other_settings_is_refused(folder: Path) -> None:
 
 def test_a_cell_of_another_space_is_refused(folder: Path, tmp_path: Path) -> None:
     study = Study.create(tmp_path / "study", SMALL)
-    study.begin()
+    with study.begun():
+        pass
     result = next(one for one in Study.open(folder).results() if one["cell"]["contender"] == "cosine")
     wider = json.loads(json.dumps(result))
     wider["space"]["knobs"]["lr"]["high"] = 5.0
@@ -175,26 +178,22 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_damaged_file_is_named(folder: Path, tmp_path: Path) -> None:
-    study = Study.create(tmp_path / "study", SMALL)
-    study.begin()
-    (tmp_path / "study" / "cells" / "diabetes--sgd--greedy.json").write_text("{")
-    with pytest.raises(BadInput, match=r"diabetes--sgd--greedy.json.*as tune-lr bench wrote it"):
-        study.left([Cell("diabetes", "sgd", "greedy")])
-
-
 # The report -----------------------------------------------------------------------------------------
 
 
 def test_the_report_says_what_it_must(folder: Path) -> None:
     text = (folder / "report.md").read_text("utf-8")
     for said in (
-        "`tune-lr bench schedules --trials 3 --epochs 4 --seeds 3 --seed 0`",
+        "- command: `tune-lr bench schedules --trials 3 --epochs 4 --seeds 3 --seed 0`",
         "torch ",
-        "Not part of this run: constant, linear",
-        "| the paper (arXiv 2512.14527), small models | 132 | 86.7% | 24.5% |",
+        "3 others (1000 to 1002) are reported",
+        "**Not part of this run:** constant, linear",
+        "| the paper (arXiv 2512.14527), small models | 132 | 86.7 % | 24.5 % |",
         "Holm-corrected",
-        "### Where tuned GreedyLR is worse",
+        "they do not speak of the tuning",
+        "### Over the tunings",
+        "### Where GreedyLR loses",
+        "### Trainings that diverged",
         "| **greedy** |",
         "### Training loss on the way",
         "### How fair it is",
@@ -223,43 +222,63 @@ def test_a_report_of_what_diverged(folder: Path) -> None:
     text = report.report(results, SMALL, {}, [])
     assert "all diverged" in text
     assert "(1 diverged)" in text
+    assert "| cosine | 3 of 3 | 3 of 3 |" in text
+    assert "| **greedy** | 1 of 3 | 1 of 3 |" in text
+    assert "| cosine | tuned | 0 | 2 |" in text
 
 
 def test_a_report_says_where_the_code_changed_meanwhile(folder: Path) -> None:
     first, second = Study.open(folder).results()
-    assert "versions of the code" not in report.report([first, second], SMALL, {}, [])
+    said = "not all run by the same source and versions"
+    assert said not in report.report([first, second], SMALL, {}, [])
     text = report.report([first, {**second, "code": "other"}], SMALL, {}, [])
-    assert "run by 2 versions of the code" in text
+    assert said in text
+    assert f"source {', '.join(sorted([first['code'], 'other']))}" in text
+    newer = {**second, "versions": {"torch": "99"}}
+    assert "**or** torch 99" in report.report([first, newer], SMALL, {}, [])
+
+
+def test_a_report_of_cells_that_do_not_note_their_versions(folder: Path) -> None:
+    results = Study.open(folder).results()
+    for result in results:
+        for later in ("versions", "cores", "ended"):
+            del result[later]
+    text = report.report(
+        results, SMALL, {"versions": {"torch": "1.2"}, "begun": "2026-01-02T", "seen": "2026-01-03T"}, []
+    )
+    assert "- date: 2026-01-02 to 2026-01-03, one thread" in text
+    assert "- versions: torch 1.2; source" in text
 
 
 def test_a_report_without_anyone_to_compare_with(folder: Path) -> None:
     results = [one for one in Study.open(folder).results() if one["cell"]["contender"] == "greedy"]
-    assert "| tuned, validation loss at the end | 0 |" in report.report(results, SMALL, {}, [])
+    assert "| tuned, validation loss at the end | 0 | 0 (-) |" in report.report(results, SMALL, {}, [])
 
 
 def test_the_report_goes_between_its_markers(folder: Path, tmp_path: Path) -> None:
-    document = tmp_path / "docs" / "evidence.md"
-    document.parent.mkdir()
-    document.write_text(f"# Evidence\n\n{report.BEGIN}\nold\n{report.END}\n\n## Another's\n\nkept\n", "utf-8")
+    file = tmp_path / "docs" / "evidence.md"
+    file.parent.mkdir()
+    file.write_text(f"# Evidence\n\n{document.BEGIN}\nold\n{document.END}\n\n## Another's\n\nkept\n", "utf-8")
     for _ in range(2):
-        done = command(f"--report-only --out {folder} --write {document}")
+        done = command(f"--report-only --out {folder} --write {file}")
         assert done.exit_code == 0, done.output
-    text = document.read_text("utf-8")
+    text = file.read_text("utf-8")
     assert "\nold\n" not in text
     assert text.startswith("# Evidence\n")
-    assert text.endswith(f"{report.END}\n\n## Another's\n\nkept\n")
+    assert text.endswith(f"{document.END}\n\n## Another's\n\nkept\n")
     assert text.count("### In short") == 1
-    raw = document.parent / "evidence" / "schedules.csv"
+    raw = file.parent / "evidence" / "schedules.csv"
     assert raw.read_bytes() == (folder / "results.csv").read_bytes()
 
 
 def test_a_document_without_markers_gets_them_and_one_with_half_of_them_is_refused() -> None:
-    text = report.insert("new", "# Evidence\n", "x.md")
-    assert text == f"# Evidence\n\n{report.BEGIN}\nnew\n{report.END}\n"
-    assert report.insert("newer", text, "x.md") == text.replace("new", "newer")
-    for half in (report.BEGIN, report.END, f"{report.END}\n{report.BEGIN}"):
+    text = document.insert("new", "# Evidence\n", "x.md")
+    assert text == f"# Evidence\n\n{document.BEGIN}\nnew\n{document.END}\n"
+    assert document.insert("newer", text, "x.md") == text.replace("new", "newer")
+    twice = f"{text}\n{text}"
+    for half in (document.BEGIN, document.END, f"{document.END}\n{document.BEGIN}", twice):
         with pytest.raises(BadInput, match=r"x\.md"):
-            report.insert("new", half, "x.md")
+            document.insert("new", half, "x.md")
 
 
 # The command ----------------------------------------------------------------------------------------
@@ -273,8 +292,11 @@ def test_a_document_without_markers_gets_them_and_one_with_half_of_them_is_refus
         ("--optimizers adamax", "unknown name 'adamax'"),
         ("--workers 0", "--workers: 0 is not usable"),
         ("--seeds 1", "--seeds: 1 is not usable; expected a whole number from 2 to 500"),
-        ("--trials 3 --budget 100", "only one of --trials and --budget"),
-        ("--budget 10", "expected 30 or more, the epochs of one training"),
+        ("--trials 5001", "--trials: 5001 is not usable; expected a whole number from 1 to 5000"),
+        ("--tasks ,", "--tasks: ',' is not usable; expected names with one comma between them"),
+        ("--tasks diabetes,,letters", "--tasks: 'diabetes,,letters' is not usable"),
+        ("--contenders ,", "--contenders: ',' is not usable"),
+        ("--optimizers ,", "--optimizers: ',' is not usable"),
         ("--write x.txt", "the path of a Markdown document"),
         ("--report-only", "expected the folder of a study"),
         ("--trials 2 --epochs 2 --tasks diabetes --contenders cosine", "--yes: not given"),

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tune_lr.bench import verdicts
-from tune_lr.bench.verdicts import Case, as_in_paper, clipped, compare, holm, judge, shares
+from tune_lr.bench.paired import clipped, compare, diverged, holm, signed_rank
+from tune_lr.bench.verdicts import Case, as_in_paper, judge, over_tunings, shares
 
 NAN = math.nan
 
@@ -59,10 +60,74 @@ def test_no_difference_at_all_is_equal_and_the_same_difference_each_time_is_real
 
 def test_what_diverged_counts_as_worst() -> None:
     assert clipped([NAN, math.inf, 1e9, 1.5, 0.0], chance=2.0).tolist() == [200.0, 200.0, 200.0, 1.5, 1e-9]
+    assert diverged([NAN, 1e9, 199.0], chance=2.0).tolist() == [True, True, False]
     ratio, p = compare([NAN] * 6, [1.0, 1.1, 0.9, 1.2, 1.0, 0.8], chance=1.0)
     assert ratio > 50
-    assert p < 0.001
+    assert p == pytest.approx(2 * 2 / 924)  # Fisher's: 6 of 6 against 0 of 6, one of 924 tables, two-sided
     assert compare([NAN, NAN], [NAN, NAN], chance=1.0) == (1.0, 1.0)
+
+
+BASE = [1.0, 1.1, 0.9, 1.2, 1.05, 0.8, 0.95, 1.15, 1.02, 0.98]
+NOISE = [0.97, 1.02, 1.01, 0.98, 1.03, 0.99, 1.02, 0.97, 1.01, 0.99]
+NEARLY = [a * b for a, b in zip(BASE, NOISE, strict=True)]
+
+
+def test_a_rival_that_diverges_in_part_is_found_by_tests_for_two_heaps() -> None:
+    half = [NAN] * 6 + NEARLY[6:]
+    p = compare(BASE, half, chance=1.0)[1]
+    counts = [[0, 10], [6, 4]]
+    logs = np.log(clipped(BASE, 1.0)) - np.log(clipped(half, 1.0))
+    assert p == pytest.approx(2 * min(stats.fisher_exact(counts)[1], signed_rank(logs)[1]))
+    assert p < 0.05
+    (one,) = judge(runs(greedy=BASE, cosine=half), "tuned", {"t": 1.0})
+    assert (one.verdict, one.only_ours, one.only_theirs) == ("better", 0, 6)
+    (other,) = judge(runs(greedy=half, cosine=BASE), "tuned", {"t": 1.0})
+    assert (other.verdict, other.only_ours, other.only_theirs) == ("worse", 6, 0)
+
+
+def test_all_against_none_stands_a_correction_over_hundreds_and_one_proves_nothing() -> None:
+    assert compare(BASE, [NAN] * 10, chance=1.0)[1] * 255 < 0.05
+    assert compare(BASE, [NAN, *NEARLY[1:]], chance=1.0)[1] > 0.05
+
+
+def test_who_diverges_once_and_is_lower_else_is_not_shown_to_be_anything() -> None:
+    lower = [0.9 * loss for loss in BASE]
+    ratio, p = compare([NAN, *lower[1:]], BASE, chance=1.0)
+    assert ratio > 1
+    assert p == 1.0  # the ranks point one way and the mean the other
+
+
+def test_pairs_that_diverge_together_leave_the_t_test() -> None:
+    ours, theirs = [NAN, 0.9, 1.1, 0.7, 1.3], [NAN, 1.0, 1.4, 0.9, 1.2]
+    expected = stats.ttest_rel(np.log(clipped(ours, 1.0)), np.log(clipped(theirs, 1.0))).pvalue
+    assert compare(ours, theirs, chance=1.0)[1] == pytest.approx(expected)
+
+
+@given(st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=1, max_size=12, unique_by=abs))
+def test_signed_ranks_are_those_of_scipy(sample: list[float]) -> None:
+    where, p = signed_rank(np.array(sample))
+    nonzero = [one for one in sample if one]
+    if len(nonzero) == len(sample):
+        assert p == pytest.approx(stats.wilcoxon(sample, method="exact").pvalue)
+    assert signed_rank(-np.array(sample)) == (-where, p)
+
+
+def test_signed_ranks_of_many_are_those_of_the_normal_law() -> None:
+    sample = np.random.default_rng(0).normal(0.3, 1, 40)
+    expected = stats.wilcoxon(sample, correction=False, method="asymptotic").pvalue
+    assert signed_rank(sample)[1] == pytest.approx(expected)
+
+
+def test_over_the_tunings_each_case_counts_once() -> None:
+    cases = [case(0.9, rival="cosine") for _ in range(8)] + [case(1.1, rival="step"), case(0.9, rival="step")]
+    cases[0] = Case("t", "sgd", "cosine", 0.9, 1.0, 1.0, only_ours=0, only_theirs=8)
+    cosine, step = over_tunings(cases)
+    assert (cosine.rival, cosine.cases, cosine.lower) == ("cosine", 8, 8)
+    assert cosine.ratio == pytest.approx(0.9)
+    assert cosine.p == pytest.approx(2 * 2 / 2**8)  # all eight on one side; Holm over two rivals
+    assert cosine.p_diverged == pytest.approx(2 * 2 / 2**8)
+    assert (step.lower, step.p, step.p_diverged) == (1, 1.0, 1.0)
+    assert over_tunings([]) == []
 
 
 @given(

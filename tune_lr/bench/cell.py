@@ -6,16 +6,17 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 
 from tune_lr import jobs
-from tune_lr.bench.code import digest
+from tune_lr.bench.code import cores, digest, versions
 from tune_lr.bench.contenders import contender_named, space_of
+from tune_lr.bench.paired import clipped
 from tune_lr.bench.plan import FINALISTS, Cell, Settings
 from tune_lr.bench.tasks import task_named, train
-from tune_lr.bench.verdicts import clipped
 from tune_lr.errors import JobFailed
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
@@ -30,9 +31,9 @@ from tune_lr.trials.trainer import Trainer
 PARTS = (0.1, 0.5, 1.0)
 #: A trial is judged by what it ends with: the question is how a whole schedule ends.
 OBJECTIVE = Objective("val_loss", "min", "last")
-#: Where the seeds begin on which the best of a search are tried again, and those of the final comparison.
-#: Those of the search itself are 31-bit digests.
-_AGAIN, _FRESH = 500, 1000
+#: Taken at import, as near as can be to when the modules were: what is changed later on this process does not
+#: run.
+_CODE = digest()
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,14 @@ def run_cell(cell: Cell, settings: Settings) -> dict[str, Any]:
     runs = [
         {"setting": setting, "seed": seed, **compare_run(config, seed, settings.epochs)}
         for setting, config in (("tuned", tuned.config), ("default", default))
-        for seed in fresh_seeds(settings)
+        for seed in settings.fresh
     ]
     return {
         "cell": cell.to_json(),
-        "code": digest(),
+        "code": _CODE,
+        "versions": versions(),
+        "cores": cores(),
+        "ended": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "settings": settings.to_json(),
         "space": space.to_dict(),
         "knobs": space.dimension,
@@ -144,8 +148,8 @@ def tune_cell(cell: Cell, settings: Settings) -> Tuned:
     chance = task_named(cell.task).chance
     finalists = sorted(found, key=lambda one: one.score(chance))[:FINALISTS]
     for candidate in finalists:
-        for number in range(settings.repeats):
-            run = _run(candidate.config, _seed(settings, _AGAIN + number), settings.epochs)
+        for seed in settings.again:
+            run = _run(candidate.config, seed, settings.epochs)
             candidate.losses.append(run.value("val_loss", 1.0, settings.epochs))
             epochs += len(run.reports)
     best = min(finalists, key=lambda one: one.score(chance))
@@ -211,21 +215,11 @@ def seconds_an_epoch(cell: Cell, epochs: int = 2) -> float:
     return (time.process_time() - began) / epochs
 
 
-def fresh_seeds(settings: Settings) -> list[int]:
-    """The seeds of the final comparison: others than those of tuning, and the same for every cell."""
-    return [_seed(settings, _FRESH + number) for number in range(settings.seeds)]
-
-
 def _run(config: Mapping[str, Any], seed: int, epochs: int) -> _Run:
     run = _Run()
     outcome = run_leg(Leg("bench", dict(config), seed, epochs, "val_loss", device="cpu"), train, run)
     run.error = outcome.error
     return run
-
-
-def _seed(settings: Settings, number: int) -> int:
-    """A seed that the settings' own seed tells apart from those of another study."""
-    return 1000 * settings.seed + number
 
 
 def _plain(number: float) -> float | None:

@@ -13,10 +13,11 @@ from tune_lr.schedules import build_schedule
 
 #: Nets of three sizes: inputs and hidden units of a perceptron with 10 outputs.
 NETS = ((64, 32), (256, 256), (784, 1024))
-#: So many, that a window of losses is full.
+#: More than the window of losses is long that GreedyLR keeps where it smooths them.
 _STEPS = 60
 _CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "greedy": {"schedule": "greedy"},
+    "greedy, smoothed": {"schedule": "greedy", "smooth": True, "window_size": 50},
     "hypergradient-all": {"schedule": "hypergradient", "per": "all"},
     "hypergradient-group": {"schedule": "hypergradient", "per": "group"},
     "hypergradient-parameter": {"schedule": "hypergradient", "per": "parameter"},

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tune_lr.bench.contenders import CONTENDERS, OPTIMIZERS, contender_named, registered
-from tune_lr.bench.tasks import TASKS, task_named
+from tune_lr.bench.contenders import CONTENDERS, GREEDY, OPTIMIZERS, registered
+from tune_lr.bench.tasks import TASKS
 from tune_lr.errors import BadInput, UnknownName
 
 #: So many of the best of a search are trained on further seeds.
 FINALISTS = 4
+#: Where the seeds begin on which the best of a search are tried again, and those of the final comparison.
+#: Those of the search itself are 31-bit digests.
+_AGAIN, _FRESH = 500, 1000
+#: With more trials the seeds of the one kind would run into those of the other.
+_MOST_TRIALS = (_FRESH - _AGAIN) * 5 // 2 * FINALISTS
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,15 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        limits = {"trials": (1, 10_000), "epochs": (2, 10_000), "seeds": (2, 500), "seed": (0, 1_000_000)}
+        limits = {
+            "trials": (1, _MOST_TRIALS),
+            "epochs": (2, 10_000),
+            "seeds": (2, 500),
+            "seed": (0, 1_000_000),
+        }
         for name, (least, most) in limits.items():
             value = getattr(self, name)
-            if not least <= value <= most:
+            if type(value) is not int or not least <= value <= most:
                 raise BadInput(f"--{name}", value, f"a whole number from {least} to {most}")
 
     @property
@@ -57,6 +67,16 @@ class Settings:
     def epochs_of_a_cell(self) -> int:
         """Epochs of tuning, and of the final comparison of the tuned and the default configuration."""
         return self.budget + 2 * self.seeds * self.epochs
+
+    @property
+    def again(self) -> list[int]:
+        """The seeds on which the best few of a search are tried again."""
+        return [1000 * self.seed + _AGAIN + number for number in range(self.repeats)]
+
+    @property
+    def fresh(self) -> list[int]:
+        """The seeds of the final comparison: others than those of tuning, and the same for every cell."""
+        return [1000 * self.seed + _FRESH + number for number in range(self.seeds)]
 
     def to_json(self) -> dict[str, int]:
         return asdict(self)
@@ -94,21 +114,20 @@ def make_plan(
     Raises:
         UnknownName: one of them does not exist.
     """
-    tasks, optimizers = list(tasks or TASKS), list(optimizers or OPTIMIZERS)
-    for task in tasks:
-        task_named(task)
-    for optimizer in optimizers:
-        if optimizer not in OPTIMIZERS:
-            raise UnknownName("--optimizers", optimizer, OPTIMIZERS)
-    wanted = set(contenders or registered()) | {"greedy"}
-    for name in sorted(wanted):
-        contender_named(name)
+    known = {"--tasks": list(TASKS), "--contenders": registered(), "--optimizers": list(OPTIMIZERS)}
+    asked = dict(zip(known, (tasks, contenders, optimizers), strict=True))
+    for option, names in asked.items():
+        for name in names:
+            if name not in known[option]:
+                raise UnknownName(option, name, known[option])
+    of_tasks, wanted, under = (list(dict.fromkeys(asked[option] or known[option])) for option in known)
+    wanted.append(GREEDY)
     return [
         Cell(task, optimizer, name)
         for name, contender in CONTENDERS.items()
         if name in wanted
-        for optimizer in contender.optimizers(optimizers)
-        for task in tasks
+        for optimizer in contender.optimizers(under)
+        for task in of_tasks
     ]
 
 

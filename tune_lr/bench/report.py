@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tune_lr.bench import memory, tables
-from tune_lr.bench.contenders import CONTENDERS
-from tune_lr.bench.plan import FINALISTS, Settings
+from tune_lr.bench import memory, method, standings, tables
+from tune_lr.bench.plan import Settings
 from tune_lr.bench.store import Study, table
-from tune_lr.bench.tasks import STEPS, TASKS
-from tune_lr.bench.verdicts import CLOSE, LEVEL, WORST, Case, as_in_paper, judge
-from tune_lr.errors import BadInput
+from tune_lr.bench.tasks import TASKS
+from tune_lr.bench.verdicts import CLOSE, Case, Standing, judge, over_tunings
+from tune_lr.errors import JobFailed
 
-BEGIN, END = "<!-- schedules:begin -->", "<!-- schedules:end -->"
 _SETTINGS = ("tuned", "default")
 _PARTS = ("train_10", "train_50", "train_100")
 
@@ -29,14 +26,22 @@ def write_results(study: Study) -> list[Path]:
         The files.
 
     Raises:
-        BadInput: no cell is finished.
+        BadInput: no cell is finished, or a file of the study is damaged.
+        JobFailed: they cannot be written.
     """
     results = study.results()
     runs = table(results)
     files = [study.path / name for name in ("results.csv", "results.parquet", "report.md")]
-    _compact(runs).to_csv(files[0], index=False)
-    runs.to_parquet(files[1], index=False)
-    files[2].write_text(report(results, study.settings, study.facts(), memory.measure()), "utf-8")
+    text = report(results, study.settings, study.facts(), memory.measure())
+    try:
+        _compact(runs).to_csv(files[0], index=False)
+        runs.to_parquet(files[1], index=False)
+        files[2].write_text(text, "utf-8")
+    except OSError as error:
+        raise JobFailed(
+            f"cannot write the report into {study.path} ({error.strerror or error}); finished cells are "
+            "kept, and --report-only makes it anew"
+        ) from error
     return files
 
 
@@ -61,138 +66,114 @@ def report(
     parts = {
         setting: {column: judge(runs, setting, chance, column) for column in _PARTS} for setting in _SETTINGS
     }
-    missing = [name for name in CONTENDERS if name not in set(runs["contender"])]
+    over = {setting: over_tunings(listed) for setting, listed in cases.items()}
     sections = [
         "## Schedules",
-        _how(settings, facts, results, missing),
+        "Does GreedyLR end lower than other schedules, each tuned with the same budget, on small nets?",
+        method.how(settings, facts, results),
         "### In short",
-        _short(cases, parts),
-        "### Tuned: GreedyLR against each rival",
-        tables.verdicts_table(_groups(cases["tuned"])),
-        "### At default settings",
-        tables.verdicts_table(_groups(cases["default"])),
-        "### Where tuned GreedyLR is worse",
-        tables.worse_table(cases["tuned"]),
-        "### Ranks",
-        "Among all contenders beside one optimizer on one task, by the mean log of the validation loss.",
+        method.conclusion(cases, over),
+        _overall(cases, parts),
+        method.READING,
+        method.meaning(settings),
+        "### Beside the paper's figures",
+        _paper(cases, parts),
+        "### Against each rival",
+        standings.groups_table("rival", cases),
+        method.READING,
+        "### By optimizer and by task",
+        standings.groups_table("optimizer", cases),
+        standings.groups_table("task", cases),
+        method.READING,
+        "### Over the tunings",
+        _tunings(over),
+        "### Where GreedyLR loses",
+        _loses(cases),
+        "### Trainings that diverged",
+        _diverged(runs, chance, over),
+        "### Places",
+        "Where each comes in among all beside one optimizer on one task (a field), by the geometric mean "
+        "of the validation loss, without a test: 0 % is the first of the field, 100 % the last.",
         tables.ranks_table(runs, chance),
+        "### Training loss on the way",
+        "Geometric mean of GreedyLR's training loss over the rival's after 10, 50 and 100 % of the "
+        "training, and in how many cases it is lower. Tuning looked at the validation loss.",
+        standings.parts_table(parts),
         "### Validation loss at the end",
         f"Mean over {settings.seeds} seeds ± standard deviation, diverged trainings left out and counted. "
-        "▼: GreedyLR beside it is significantly better, ▲: worse.",
-        *(tables.losses_table(runs, name, cases) for name in names),
-        "### Training loss on the way",
-        "Geometric mean of GreedyLR's training loss over the rival's, and in how many cases it is lower. "
-        "Tuning looked at the validation loss.",
-        "Tuned:",
-        tables.parts_table(parts["tuned"]),
-        "At default settings:",
-        tables.parts_table(parts["default"]),
+        f"▼: GreedyLR beside it is better, ▲: worse. {method.READING}",
+        *(_folded(name, tables.losses_table(runs, name, cases)) for name in names),
         "### Memory",
         _memory(memory_rows),
         "### Who takes part, and what it takes",
         tables.contenders_table(results),
         tables.tasks_table(names, settings),
         "### How fair it is",
-        _fairness(settings),
+        method.fairness(settings),
+        "Every training of the final comparison is in `schedules.csv`, in the folder beside this document "
+        "that has its name; all tables of losses follow from it by `tune_lr.bench.verdicts.judge`.",
     ]
-    return "\n\n".join(sections) + "\n"
+    return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def insert(report_text: str, document: str, name: str) -> str:
-    """A document with the report between its markers; they are added at its end where there are none.
-
-    Args:
-        report_text: what to put there.
-        document: the whole text.
-        name: of the document, for messages.
-
-    Raises:
-        BadInput: only one of the markers is there, or they are in the wrong order.
-    """
-    inside = f"{BEGIN}\n{report_text.strip()}\n{END}"
-    if BEGIN not in document and END not in document:
-        return f"{document.rstrip()}\n\n{inside}\n".lstrip()
-    before, found, rest = document.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (found and ended):
-        raise BadInput("--write", name, f"a document with {BEGIN} and, after it, {END}, or with neither")
-    return before + inside + after
+def _overall(cases: Mapping[str, Sequence[Case]], parts: Mapping[str, Mapping[str, Sequence[Case]]]) -> str:
+    rows = {}
+    for setting in _SETTINGS:
+        rows[f"{setting}, validation loss at the end"] = cases[setting]
+        for column, listed in parts[setting].items():
+            rows[f"{setting}, training loss after {column.removeprefix('train_')} %"] = listed
+    return standings.overall_table(rows)
 
 
-def publish(study: Study, document: Path) -> Path:
-    """Put the report into a document, and the trainings beside it, in a folder of the document's name.
-
-    Returns:
-        The file of the trainings, ``<document without suffix>/schedules.csv``.
-
-    Raises:
-        BadInput: the document cannot be written, or its markers are wrong.
-    """
-    try:
-        text = document.read_text("utf-8") if document.exists() else "# Evidence\n"
-        report_text = (study.path / "report.md").read_text("utf-8")
-        document.parent.mkdir(parents=True, exist_ok=True)
-        document.write_text(insert(report_text, text, str(document)), "utf-8")
-        raw = document.with_suffix("") / "schedules.csv"
-        raw.parent.mkdir(exist_ok=True)
-        raw.write_bytes((study.path / "results.csv").read_bytes())
-    except OSError as error:
-        raise BadInput("--write", str(document), f"a document to write to ({error.strerror})") from error
-    return raw
-
-
-def _how(
-    settings: Settings, facts: Mapping[str, Any], results: Sequence[Mapping[str, Any]], missing: Sequence[str]
-) -> str:
-    asked = " ".join(f"--{name} {value}" for name, value in settings.to_json().items())
-    versions = ", ".join(f"{name} {number}" for name, number in facts.get("versions", {}).items())
-    begun, seen = (str(facts.get(name, ""))[:10] for name in ("begun", "seen"))
-    codes = sorted({result["code"] for result in results})
-    mixed = f" **The cells were run by {len(codes)} versions of the code.**" if len(codes) > 1 else ""
-    absent = f" Not part of this run: {', '.join(missing)}." if missing else ""
-    return (
-        f"`tune-lr bench schedules {asked}`, {begun if begun == seen else f'{begun} to {seen}'}, "
-        f"{os.cpu_count()} cores, one thread a training. {versions}; code {', '.join(codes)}.{mixed}\n\n"
-        f"{len(results)} cells (a contender under an optimizer on a task). In each, {settings.budget} epochs "
-        f"({settings.trials} trainings of {settings.epochs}) of tuning; then the best configuration and the "
-        f"default one, on {settings.seeds} fresh seeds each.{absent} Every training of the final comparison "
-        "is in `schedules.csv` beside this document, from which all below follows: "
-        "`tune_lr.bench.verdicts.judge`."
-    )
-
-
-def _short(cases: Mapping[str, Sequence[Case]], parts: Mapping[str, Mapping[str, Sequence[Case]]]) -> str:
-    total = {f"{setting}, validation loss at the end": listed for setting, listed in cases.items()} | {
+def _paper(cases: Mapping[str, Sequence[Case]], parts: Mapping[str, Mapping[str, Sequence[Case]]]) -> str:
+    rows = {f"{setting}, validation loss at the end": listed for setting, listed in cases.items()} | {
         f"{setting}, training loss at the end": by_part["train_100"] for setting, by_part in parts.items()
     }
-    rows = []
-    for name, listed in total.items():
-        good, clear = as_in_paper(listed)
-        rows.append((name, len(listed), f"{good:.1%}", f"{clear:.1%}"))
-    paper = ("the paper (arXiv 2512.14527), small models", 132, "86.7%", "24.5%")
-    head = ("counted without a test", "cases", "as good or better", "clearly better")
     return (
-        tables.verdicts_table(total)
-        + f"\n\nA difference counts where p < {LEVEL} in a paired t-test on the logarithms of the losses, "
-        "Holm-corrected over all cases of its kind; *equal* means that none was shown, not that there is "
-        "none. The loss ratio is the geometric mean of GreedyLR's loss over the rival's: below 1 GreedyLR is "
-        "better.\n\nBeside the paper's own figures, whose cases are other nets, rivals and tasks:\n\n"
-        + tables.markdown(head, [*rows, paper])
-        + f"\n\nHere *as good* means a loss of at most {CLOSE:.0%} above the rival's, *clearly better* one "
-        f"of more than {CLOSE:.0%} below it; the thresholds are ours."
+        standings.paper_table(rows)
+        + f"\n\nHere *as good* means a mean loss of at most {CLOSE:.0%} above the rival's, *clearly better* "
+        f"one of more than {CLOSE:.0%} below it, whatever the noise; the thresholds are ours, and the "
+        "paper's cases are other nets, rivals and tasks."
     )
 
 
-def _groups(cases: Sequence[Case]) -> dict[str, list[Case]]:
-    """All cases, and the same by optimizer, task and rival."""
-    groups: dict[str, list[Case]] = {"all": list(cases)}
-    for kind in ("optimizer", "task", "rival"):
-        listed = list(dict.fromkeys(getattr(case, kind) for case in cases))
-        if kind == "rival":
-            listed.sort(key=list(CONTENDERS).index)
-        for name in listed:
-            groups[f"{kind} {name}"] = [case for case in cases if getattr(case, kind) == name]
-    return groups
+def _tunings(over: Mapping[str, Sequence[Standing]]) -> str:
+    return (
+        "Does it hold beyond the configurations that were found? Here each case counts once, as one draw "
+        "of task, optimizer and both tunings: in how many of them GreedyLR's mean loss is lower, the "
+        "geometric mean of the ratios, and p of a signed-rank test over the cases, Holm-corrected over the "
+        "rivals. The draws are not independent (Adam and AdamW come out alike), so p is rather too "
+        "small.\n\n" + standings.tunings_table(over)
+    )
+
+
+def _loses(cases: Mapping[str, Sequence[Case]]) -> str:
+    parts = []
+    for setting, listed in cases.items():
+        where = standings.lost_where(listed)
+        parts.append(f"**{setting.capitalize()}:** {where or 'in no case'}.")
+        if where:
+            parts.append(_folded("every case, the clearest first", standings.worse_table(listed)))
+    return (
+        "All rivals of one task and optimizer meet the same GreedyLR configuration: one that tuning chose "
+        "badly loses to many.\n\n" + "\n\n".join(parts)
+    )
+
+
+def _diverged(runs: pd.DataFrame, chance: Mapping[str, float], over: Mapping[str, Sequence[Standing]]) -> str:
+    only = standings.only_one_table(over)
+    told = "Of the final comparison, by the optimizer beside which they stand.\n\n"
+    told += tables.diverged_table(runs, chance)
+    if not only:
+        return told
+    return (
+        f"{told}\n\nPairs of trainings (same task, optimizer and seed) of which only one diverged; p is of "
+        f"an exact sign test (McNemar's), Holm-corrected over the rivals:\n\n{only}\n\n{method.READING}"
+    )
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{content}\n\n</details>"
 
 
 def _memory(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -200,39 +181,11 @@ def _memory(rows: Sequence[Mapping[str, Any]]) -> str:
         return "Not measured: no hypergradient schedule is registered."
     return (
         "Bytes in the state of the schedule after 60 steps of Adam: tensors by their size, 8 for any other "
-        "number, 1 for a letter. GreedyLR's grows with its history, by some 30 bytes for each change of the "
-        "rate, and not with the net.\n\n" + tables.memory_table(rows)
+        "number, 1 for a letter. GreedyLR's has a rate for each group of parameters, its history (some 30 "
+        "bytes for each change of the rate) and, where it smooths, a window of losses, here a full one of "
+        "50; none of it grows with the net. The hypergradient methods also keep the last gradient, or "
+        "update, of every parameter.\n\n" + tables.memory_table(rows)
     )
-
-
-def _fairness(settings: Settings) -> str:
-    points = (
-        "The budget of tuning counts epochs that were trained. Configurations that diverge end early, and "
-        "more of them are tried for that; a configuration that the budget cuts off is not considered.",
-        "Plateau sees the validation loss of every epoch, as is usual; GreedyLR and the others that look at "
-        "losses see those of training.",
-        "A line search evaluates the loss more than once a step. That is not charged: forward passes and "
-        "seconds are in the table of contenders.",
-        "Search is random, without early stopping, which would favour schedules that end early over those "
-        "that fall late. The first trial is the default configuration. The seeds are the same in every cell.",
-        "Spaces are those that tune-lr ships, and so are the defaults, that of the LR among them (the same "
-        "for SGD and Adam). The more knobs a space has, the thinner the same budget is spread over it: "
-        "the table says how many there are.",
-        f"Each configuration of a search is trained on one seed, and the best {FINALISTS} on "
-        f"{settings.repeats} further ones, within the budget. The choice stays noisy and, being a choice, "
-        "optimistic. The comparison is on other seeds, and reports those alone. The validation set is the "
-        "same in both, so the losses are no estimate for new data.",
-        "hypergradient-group has a parameter group for each layer; all others have one group.",
-        "Under schedules momentum, betas and weight decay are the optimizer's defaults, but for SGD, whose "
-        "momentum is 0.9; optimizers that are rivals themselves have such knobs in their own spaces.",
-        f"A training that diverges, or ends above {WORST:.0f} times the loss of a constant answer, counts as "
-        "that much in tests and ratios.",
-        f"Holm's correction over so many cases is strict, and {settings.seeds} seeds show large differences "
-        "only; the columns without correction show what it takes away.",
-        f"{settings.epochs} epochs are {settings.epochs * STEPS} steps of small nets on small data. "
-        "Nothing here is about large models.",
-    )
-    return "\n".join(f"- {point}" for point in points)
 
 
 def _compact(runs: pd.DataFrame) -> pd.DataFrame:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tune_lr.bench.code import versions
 from tune_lr.bench.contenders import contender_named, space_of
+from tune_lr.bench.files import Torn, read_cell, read_study
 from tune_lr.bench.plan import Cell, Settings
-from tune_lr.errors import BadInput, MissingExtra
+from tune_lr.errors import BadInput, JobFailed, MissingExtra
 from tune_lr.journal import write_json
 from tune_lr.place import locked
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PACKAGES = ("tune-lr", "torch", "numpy", "scipy", "statsmodels", "scikit-learn",
-             "prodigyopt", "pytorch-optimizer", "schedulefree")  # fmt: skip
 
 
 class Study:
@@ -42,7 +38,7 @@ class Study:
         Raises:
             BadInput: there is none.
         """
-        content = _read(path / "study.json")
+        content = read_study(path / "study.json")
         if content is None:
             raise BadInput("--out", str(path), "the folder of a study (it holds study.json)")
         return cls(path, Settings(**content["settings"]))
@@ -54,61 +50,81 @@ class Study:
         Raises:
             BadInput: the folder holds something else, or a study with other settings.
         """
-        found = _read(path / "study.json")
-        if found is None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        study = cls(path, settings)
+        found = study._same()
+        if not found and path.exists() and (not path.is_dir() or any(map(_shown, path.iterdir()))):
             raise BadInput("--out", str(path), "a new or empty folder, or that of a study to go on with")
-        if found is not None and found["settings"] != settings.to_json():
-            before = " ".join(f"--{name} {value}" for name, value in found["settings"].items())
-            raise BadInput("--out", str(path), f"a new folder: the study there was begun with {before}")
-        return cls(path, settings)
-
-    def begin(self) -> None:
-        """Write down what is asked, and with what it runs.
-
-        Raises:
-            BadInput: the folder cannot be written to.
-        """
-        try:
-            (self.path / "cells").mkdir(parents=True, exist_ok=True)
-            before = _read(self.path / "study.json") or {}
-            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            content = {
-                "settings": self.settings.to_json(),
-                "versions": versions(),
-                "begun": before.get("begun", now),
-                "seen": now,
-            }
-            write_json(self.path / "study.json", content)
-        except OSError as error:
-            raise BadInput("--out", str(self.path), f"a place to write to ({error.strerror})") from error
+        return study
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """No other process runs this study meanwhile.
+    def begun(self) -> Iterator[None]:
+        """Have the folder alone, with what is asked and with what it was begun written down in it.
+
+        What a cell was run with stands in its own file: versions change while a study is away.
 
         Raises:
-            BadInput: another process does.
+            BadInput: the folder cannot be written to, another process runs this study, or has begun another
+                in its place meanwhile.
         """
-        with locked(self.path):
+        with ExitStack() as held:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.path))
+                before = self._same()
+                now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+                first = {"settings": self.settings.to_json(), "versions": versions(), "begun": now}
+                write_json(self.path / "study.json", {**first, **before, "seen": now})
+                (self.path / "cells").mkdir(exist_ok=True)
+                for torn in self.path.glob("cells/.*.json.*"):  # of a process that was killed as it wrote
+                    torn.unlink(missing_ok=True)
+            except OSError as error:
+                raise BadInput("--out", str(self.path), f"a place to write to ({error.strerror})") from error
             yield
+
+    def _same(self) -> dict[str, Any]:
+        """What study.json holds, nothing if it is not there; it must be of the same settings."""
+        found = read_study(self.path / "study.json") or {}
+        if found and found["settings"] != self.settings.to_json():
+            before = " ".join(f"--{name} {value}" for name, value in found["settings"].items())
+            raise BadInput("--out", str(self.path), f"a new folder: the study there was begun with {before}")
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Settings, versions and dates."""
-        return _read(self.path / "study.json") or {}
+        return read_study(self.path / "study.json") or {}
 
     def write(self, result: dict[str, Any]) -> None:
-        """Keep what a finished cell came to."""
-        write_json(self._file(Cell(**result["cell"])), result)
-
-    def left(self, cells: Iterable[Cell]) -> list[Cell]:
-        """The cells that are not finished.
+        """Keep what a finished cell came to.
 
         Raises:
-            BadInput: a finished one was tuned over another search space than the shipped one is now.
+            JobFailed: it cannot be written, as on a full disk.
+        """
+        file = self._file(Cell(**result["cell"]))
+        try:
+            write_json(file, result)
+        except OSError as error:
+            for torn in file.parent.glob(f".{file.name}.*"):
+                with suppress(OSError):
+                    torn.unlink()
+            raise JobFailed(
+                f"cannot write {file} ({error.strerror}); finished cells are kept, and the same command "
+                "goes on"
+            ) from error
+
+    def left(self, cells: Iterable[Cell]) -> list[Cell]:
+        """The cells that are not finished; one whose file is torn is not.
+
+        Raises:
+            BadInput: a finished one was tuned over another search space than the shipped one is now, or a
+                file among those of the cells holds something else.
         """
         left = []
-        for cell in cells:
-            found = _read(self._file(cell))
+        wanted = list(cells)
+        for cell in wanted:
+            try:
+                found = read_cell(self._file(cell), self.settings)
+            except Torn:
+                found = None
             if found is None:
                 left.append(cell)
                 continue
@@ -120,19 +136,23 @@ class Study:
                     f"a new folder, or one without {self._file(cell).relative_to(self.path)}: the search "
                     f"space {space.name} has changed since that cell was run",
                 )
+        for file in sorted(set(self._files()) - {self._file(cell) for cell in wanted}):
+            read_cell(file, self.settings)  # the report would trip over it after hours
         return left
 
     def results(self) -> list[dict[str, Any]]:
         """What every finished cell came to, in the order of their names.
 
         Raises:
-            BadInput: no cell is finished.
+            BadInput: no cell is finished, or a file among those of the cells is torn or holds something else.
         """
-        files = sorted((self.path / "cells").glob("*.json"))
-        found = [content for file in files if (content := _read(file)) is not None]
+        found = [content for file in self._files() if (content := read_cell(file, self.settings)) is not None]
         if not found:
             raise BadInput("--out", str(self.path), "a study of which a cell at least is finished")
         return found
+
+    def _files(self) -> list[Path]:
+        return sorted(filter(_shown, (self.path / "cells").glob("*.json")))
 
     def _file(self, cell: Cell) -> Path:
         return self.path / "cells" / f"{cell.name}.json"
@@ -165,28 +185,9 @@ def require_extra() -> None:
         raise MissingExtra("tune-lr bench", "bench")
 
 
-def versions() -> dict[str, str]:
-    """Python and the packages on which results depend, as far as they are installed."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    """The content of a file that the study wrote, or None where there is none."""
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise BadInput("--out", str(file), f"a file as tune-lr bench wrote it ({error})") from error
-    if not isinstance(content, dict):
-        raise BadInput("--out", str(file), "a file as tune-lr bench wrote it")
-    return content
+def _shown(file: Path) -> bool:
+    """Not one of those that are only there meanwhile."""
+    return not file.name.startswith(".")
 
 
 def _bare(space: Any) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tune_lr.bench.contenders import CONTENDERS, GREEDY, default_rate
+from tune_lr.bench.contenders import CONTENDERS, GREEDY, OPTIMIZERS, default_rate
+from tune_lr.bench.paired import WORST, clipped, diverged
 from tune_lr.bench.plan import Settings
 from tune_lr.bench.tasks import STEPS, TASKS, Batches, loaded
-from tune_lr.bench.verdicts import WORST, Case, clipped, shares
+from tune_lr.bench.verdicts import Case
 
 #: Said of a rival: GreedyLR is significantly better or worse than it.
 MARKS = {"better": " ▼", "equal": "", "worse": " ▲"}
@@ -59,7 +60,7 @@ def contenders_table(results: Sequence[Mapping[str, Any]]) -> str:
                 cells[0]["knobs"],
                 "-" if rate is None else f"{rate:g}",
                 f"{np.mean([one['trials'] for one in tuned]):.1f}",
-                f"{_percent(sum(one['diverged'] for one in tuned), sum(one['trials'] for one in tuned))}",
+                f"{percent(sum(one['diverged'] for one in tuned), sum(one['trials'] for one in tuned))}",
                 sum(one["source"] == "default" for one in tuned),
                 f"{_passes_a_step(runs, cells):.2f}",
                 f"{np.median([run['seconds'] for run in runs]):.2f}",
@@ -67,25 +68,6 @@ def contenders_table(results: Sequence[Mapping[str, Any]]) -> str:
         )
     head = ("contender", "optimizers", "knobs", "default LR", "configurations a cell", "diverged")
     return markdown((*head, "default won tuning", "forward passes a step", "seconds a training"), rows)
-
-
-def verdicts_table(groups: Mapping[str, Sequence[Case]]) -> str:
-    """How often GreedyLR is better, equal and worse in each group of cases."""
-    rows = []
-    for name, cases in groups.items():
-        real, loose = shares(case.verdict for case in cases), shares(case.uncorrected for case in cases)
-        ratio = np.exp(np.mean([np.log(case.ratio) for case in cases])) if cases else np.nan
-        rows.append(
-            (
-                name,
-                len(cases),
-                *(f"{count} ({_percent(count, len(cases))})" for count in real.values()),
-                " / ".join(map(str, loose.values())),
-                f"{ratio:.3f}",
-            )
-        )
-    head = ("cases", "how many", "better", "equal", "worse", "without correction", "loss ratio")
-    return markdown(head, rows)
 
 
 def losses_table(runs: pd.DataFrame, task: str, cases: Mapping[str, Sequence[Case]]) -> str:
@@ -97,7 +79,7 @@ def losses_table(runs: pd.DataFrame, task: str, cases: Mapping[str, Sequence[Cas
         cases: the verdicts, by setting.
     """
     here = runs[runs["task"] == task]
-    optimizers = [name for name in ("sgd", "adam", "adamw") if name in set(here["optimizer"])]
+    optimizers = [name for name in OPTIMIZERS if name in set(here["optimizer"])]
     columns = [(optimizer, setting) for optimizer in optimizers for setting in ("tuned", "default")]
     verdict = {
         (case.optimizer, setting, case.rival): MARKS[case.verdict]
@@ -110,7 +92,7 @@ def losses_table(runs: pd.DataFrame, task: str, cases: Mapping[str, Sequence[Cas
         for key, group in here.groupby([_beside(here), "setting", "contender"])
     }
     rows = []
-    for name in _ordered(here["contender"].unique()):
+    for name in ordered(here["contender"].unique()):
         parts = []
         for optimizer, setting in columns:
             losses = cells.get((optimizer, setting, name))
@@ -124,7 +106,10 @@ def losses_table(runs: pd.DataFrame, task: str, cases: Mapping[str, Sequence[Cas
 
 
 def ranks_table(runs: pd.DataFrame, chance: Mapping[str, float]) -> str:
-    """Mean rank of each contender (1 is best) among all beside one optimizer, by geometric mean loss."""
+    """Where each contender comes in among all beside one optimizer on one task, by geometric mean loss.
+
+    As a share of the field, whose size differs: 0 % is the first, 100 % the last.
+    """
     columns = {}
     for setting in [name for name in ("tuned", "default") if name in set(runs["setting"])]:
         group = runs[runs["setting"] == setting]
@@ -136,46 +121,45 @@ def ranks_table(runs: pd.DataFrame, chance: Mapping[str, float]) -> str:
             ],
         )
         means = logs.groupby(["task", "beside", "contender"])["log"].mean()
-        ranks = means.groupby(level=["task", "beside"]).rank()
-        columns[setting] = ranks.groupby(level="contender").agg(["mean", "min", "max"])
+        field = means.groupby(level=["task", "beside"])
+        share = 100 * (field.rank() - 1) / (field.transform("size") - 1).clip(lower=1)
+        columns[setting] = share.groupby(level="contender").agg(["mean", "min", "max", "size"])
     first = columns.get("tuned", next(iter(columns.values())))
     rows = []
     for name in first.sort_values("mean").index:
-        parts = [
-            f"{columns[s].loc[name, 'mean']:.1f} ({columns[s].loc[name, 'min']:.0f}–"
-            f"{columns[s].loc[name, 'max']:.0f})"
-            for s in columns
-        ]
-        rows.append((f"**{name}**" if name == GREEDY else name, *parts))
-    return markdown(("mean rank (best–worst)", *columns), rows)
+        at = [columns[setting].loc[name] for setting in columns]
+        parts = [f"{one['mean']:.0f} % ({one['min']:.0f}–{one['max']:.0f})" for one in at]
+        rows.append((f"**{name}**" if name == GREEDY else name, int(at[0]["size"]), *parts))
+    return markdown(("mean place (best–worst)", "fields", *columns), rows)
 
 
-def parts_table(cases: Mapping[str, Sequence[Case]]) -> str:
-    """GreedyLR against each rival after parts of the training: geometric mean of the training losses' ratio.
-
-    Args:
-        cases: by the column of the loss (``train_10``, ``train_50``, ``train_100``).
-    """
-    rivals = _ordered({case.rival for listed in cases.values() for case in listed})
-    rows = []
-    for rival in rivals:
-        parts = []
-        for listed in cases.values():
-            ratios = [case.ratio for case in listed if case.rival == rival]
-            lower = sum(ratio < 1 for ratio in ratios)
-            parts.append(f"{np.exp(np.mean(np.log(ratios))):.3f} ({lower} of {len(ratios)})")
-        rows.append((rival, *parts))
-    head = [f"after {column.removeprefix('train_')} %" for column in cases]
-    return markdown(("rival", *head), rows)
-
-
-def worse_table(cases: Sequence[Case]) -> str:
-    """Every case that GreedyLR loses, the clearest first."""
-    lost = sorted((case for case in cases if case.verdict == "worse"), key=lambda case: -case.ratio)
-    rows = [
-        (case.task, case.optimizer, case.rival, f"{case.ratio:.3f}", f"{case.corrected:.1g}") for case in lost
+def diverged_table(runs: pd.DataFrame, chance: Mapping[str, float]) -> str:
+    """How many trainings of each diverged, by setting and optimizer; who never did stands apart."""
+    lost = [
+        bool(diverged([loss], chance[task])[0])
+        for loss, task in zip(runs["val_loss"], runs["task"], strict=True)
     ]
-    return markdown(("task", "optimizer", "rival", "loss ratio", "p, corrected"), rows) if rows else "None."
+    marked = runs.assign(beside=_beside(runs), lost=lost)
+    counts = marked.groupby(["contender", "setting", "beside"])["lost"].agg(["sum", "size"])
+    columns = [
+        (setting, optimizer)
+        for setting in ("tuned", "default")
+        for optimizer in OPTIMIZERS
+        if ((marked["setting"] == setting) & (marked["beside"] == optimizer)).any()
+    ]
+    names = ordered(marked["contender"].unique())
+    some = [name for name in names if marked[marked["contender"] == name]["lost"].any()]
+    rows = []
+    for name in some:
+        found = [counts.loc[key] if (key := (name, *at)) in counts.index else None for at in columns]
+        parts = ["" if one is None else f"{one['sum']} of {one['size']}" for one in found]
+        rows.append((f"**{name}**" if name == GREEDY else name, *parts))
+    rest = [name for name in names if name not in some]
+    said = f"None diverged: {', '.join(rest)}." if rest else ""
+    if not rows:
+        return said
+    table = markdown(("contender", *(f"{setting}, {optimizer}" for setting, optimizer in columns)), rows)
+    return f"{table}\n\n{said}".rstrip()
 
 
 def memory_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -186,11 +170,12 @@ def memory_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _by_contender(results: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    names = _ordered({result["cell"]["contender"] for result in results})
+    names = ordered({result["cell"]["contender"] for result in results})
     return {name: [r for r in results if r["cell"]["contender"] == name] for name in names}
 
 
-def _ordered(names: Iterable[str]) -> list[str]:
+def ordered(names: Iterable[str]) -> list[str]:
+    """Names of contenders in the order of the report."""
     known = list(CONTENDERS)
     return sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name))
 
@@ -224,5 +209,6 @@ def _passes_a_step(runs: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[st
     return float(np.mean(whole)) / (cells[0]["settings"]["epochs"] * STEPS) if whole else float("nan")
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if whole else "-"
+def percent(part: int, whole: int) -> str:
+    """A share."""
+    return f"{100 * part / whole:.0f} %" if whole else "-"

@@ -3,25 +3,27 @@
 A *case* is one rival under one optimizer on one task, against GreedyLR under the same optimizer (or, for a
 rival that is an optimizer itself, under the one that it is compared beside). The two are paired by seed: the
 same initial weights, the same batches.
+
+Every p here is over training seeds, for the two configurations that the tuning of each found. How else the
+tuning could have turned out is not in it; ``over_tunings`` takes each tuning as one draw instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from tune_lr.bench.contenders import CONTENDERS, GREEDY
+from tune_lr.bench.paired import compare, diverged, holm, signed_rank
 
 Verdict = Literal["better", "equal", "worse"]
 
 #: Differences whose corrected p is below this are taken for real.
 LEVEL = 0.05
-#: A loss above so many times that of a constant answer, or none at all, counts as this much.
-WORST = 100.0
 #: Counting without a test: means that are this close count as equally good.
 CLOSE = 0.05
 
@@ -35,8 +37,10 @@ class Case:
         optimizer: GreedyLR's.
         rival: the other contender.
         ratio: geometric mean over the seeds of GreedyLR's loss over the rival's; below 1 GreedyLR is better.
-        p: of a paired t-test on the logarithms of the losses, two-sided.
+        p: two-sided, as ``compare`` has it.
         corrected: the same after Holm's correction over all cases that were judged together.
+        only_ours: of the pairs of trainings, in how many only GreedyLR's diverged.
+        only_theirs: in how many only the rival's did.
     """
 
     task: str
@@ -45,6 +49,8 @@ class Case:
     ratio: float
     p: float
     corrected: float
+    only_ours: int = 0
+    only_theirs: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -86,51 +92,59 @@ def judge(
         if ours is None:
             continue
         both = ours.index.intersection(theirs.index)
-        ratio, p = compare(ours[both].tolist(), theirs[both].tolist(), chance[task])
-        found.append((task, beside, rival, ratio, p))
-    corrected = holm([p for *_, p in found])
-    return [Case(*known, corrected=p) for known, p in zip(found, corrected, strict=True)]
+        pairs = ours[both].tolist(), theirs[both].tolist()
+        lost = [diverged(losses, chance[task]) for losses in pairs]
+        only = int((lost[0] & ~lost[1]).sum()), int((lost[1] & ~lost[0]).sum())
+        found.append(((task, beside, rival), compare(*pairs, chance[task]), only))
+    corrected = holm([p for _, (_, p), _ in found])
+    return [
+        Case(*names, *compared, p, *only) for (names, compared, only), p in zip(found, corrected, strict=True)
+    ]
 
 
-def compare(ours: Sequence[float], theirs: Sequence[float], chance: float) -> tuple[float, float]:
-    """How losses that are paired by position compare.
+@dataclass(frozen=True)
+class Standing:
+    """GreedyLR against one rival over all tasks and optimizers.
 
     Args:
-        ours: losses, above 0; NaN where the training diverged.
-        theirs: as many.
-        chance: the loss of a constant answer.
-
-    Returns:
-        The geometric mean of ours over theirs, and p of a paired t-test on their logarithms (two-sided).
-        Differences that are all zero have p 1; without a second pair there is no test, and p is 1.
+        rival: the other contender.
+        cases: how many.
+        lower: in how many of them GreedyLR's mean loss is the lower.
+        ratio: geometric mean of the cases' ratios.
+        p: of a signed-rank test over the cases, Holm-corrected over the rivals.
+        only_ours: pairs of trainings of which only GreedyLR's diverged.
+        only_theirs: those of which only the rival's did.
+        p_diverged: of an exact sign test (McNemar's) on these two, Holm-corrected over the rivals.
     """
-    from scipy.stats import ttest_1samp
 
-    difference = np.log(clipped(ours, chance)) - np.log(clipped(theirs, chance))
-    if not len(difference):
-        return 1.0, 1.0
-    ratio = float(np.exp(difference.mean()))
-    if len(difference) < 2 or not difference.any():
-        return ratio, 1.0
-    if np.ptp(difference) < 1e-12 * abs(difference[0]):  # the test would divide by a spread of zero
-        return ratio, 0.0
-    return ratio, float(ttest_1samp(difference, 0.0).pvalue)
+    rival: str
+    cases: int
+    lower: int
+    ratio: float
+    p: float
+    only_ours: int
+    only_theirs: int
+    p_diverged: float
 
 
-def clipped(losses: Iterable[float], chance: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Losses with everything beyond ``WORST`` times chance, NaN included, at that; and none below 1e-9."""
-    array = np.array(list(losses), dtype=np.float64)
-    worst = WORST * chance
-    return np.clip(np.where(np.isfinite(array), array, worst), 1e-9, worst)
+def over_tunings(cases: Sequence[Case]) -> list[Standing]:
+    """Each rival over all its cases, each of which counts once: a draw of task, optimizer and both tunings.
 
+    So what the tuning found by luck counts as noise, as it should, which the p of a single case leaves out.
+    The draws are not independent: Adam and AdamW, and the same data under two nets, come out alike.
+    """
+    from scipy.stats import binomtest
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's correction: p values with which the chance of one false verdict among all is as it says."""
-    if not p:
-        return []
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(one) for one in multipletests(list(p), method="holm")[1]]
+    found = []
+    for rival in dict.fromkeys(case.rival for case in cases):
+        mine = [case for case in cases if case.rival == rival]
+        logs = np.log([case.ratio for case in mine])
+        ours, theirs = (sum(getattr(case, name) for case in mine) for name in ("only_ours", "only_theirs"))
+        sign = float(binomtest(ours, ours + theirs).pvalue) if ours + theirs else 1.0
+        lower, ratio = int((logs < 0).sum()), float(np.exp(logs.mean()))
+        found.append(Standing(rival, len(mine), lower, ratio, signed_rank(logs)[1], ours, theirs, sign))
+    p, signs = holm([one.p for one in found]), holm([one.p_diverged for one in found])
+    return [replace(one, p=a, p_diverged=b) for one, a, b in zip(found, p, signs, strict=True)]
 
 
 def shares(verdicts: Iterable[Verdict]) -> dict[Verdict, int]:

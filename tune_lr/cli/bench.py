@@ -39,16 +39,12 @@ def schedules(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where results are kept; the same folder goes on.")
     ] = Path("runs/bench"),
-    tasks: Annotated[str, typer.Option(metavar="NAMES", help=_NAMES)] = "",
-    contenders: Annotated[str, typer.Option(metavar="NAMES", help=f"{_NAMES} GreedyLR always is.")] = "",
-    optimizers: Annotated[str, typer.Option(metavar="NAMES", help=_NAMES)] = "",
-    trials: Annotated[
-        int | None,
-        typer.Option(help=f"Budget of tuning, in trainings a cell. Default: {DEFAULTS['trials']}."),
+    tasks: Annotated[str | None, typer.Option(metavar="NAMES", help=_NAMES)] = None,
+    contenders: Annotated[
+        str | None, typer.Option(metavar="NAMES", help=f"{_NAMES} GreedyLR always is.")
     ] = None,
-    budget: Annotated[
-        int | None, typer.Option(help="The same in epochs a cell, in place of --trials.", show_default=False)
-    ] = None,
+    optimizers: Annotated[str | None, typer.Option(metavar="NAMES", help=_NAMES)] = None,
+    trials: Annotated[int, typer.Option(help="Budget of tuning, in trainings a cell.")] = DEFAULTS["trials"],
     epochs: Annotated[int, typer.Option(help="Length of every training.")] = DEFAULTS["epochs"],
     seeds: Annotated[int, typer.Option(help="Fresh seeds of the final comparison.")] = DEFAULTS["seeds"],
     seed: Annotated[int, typer.Option(help="Repeatable by it.")] = DEFAULTS["seed"],
@@ -68,38 +64,31 @@ def schedules(
     What it will cost is told before it begins. Ctrl-C loses the cells that are under way; the same command
     goes on. With --write docs/evidence.md the report goes there.
     """
+    from tune_lr.bench.document import check_document
+    from tune_lr.bench.plan import Settings
     from tune_lr.bench.store import Study, require_extra
 
     require_extra()
-    if write is not None and write.suffix != ".md":
-        raise BadInput("--write", str(write), "the path of a Markdown document, as docs/evidence.md")
+    if write is not None:
+        check_document(write)
     if workers < 1:
         raise BadInput("--workers", workers, "a whole number of 1 or more")
+    cells = _plan(tasks, contenders, optimizers)
     if report_only:
         study = Study.open(out)
     else:
-        study = Study.create(out, _settings(trials, budget, epochs, seeds, seed))
-        _run(study, _plan(tasks, contenders, optimizers), workers, yes)
+        study = Study.create(out, Settings(trials, epochs, seeds, seed))
+        _run(study, cells, workers, yes)
     _report(study, write)
 
 
-def _settings(trials: int | None, budget: int | None, epochs: int, seeds: int, seed: int) -> Settings:
-    from tune_lr.bench.plan import Settings
-
-    if trials is not None and budget is not None:
-        raise BadInput("--budget", budget, "only one of --trials and --budget")
-    if budget is not None:
-        if budget < epochs:
-            raise BadInput("--budget", budget, f"{epochs} or more, the epochs of one training")
-        trials = budget // epochs
-    return Settings(DEFAULTS["trials"] if trials is None else trials, epochs, seeds, seed)
-
-
-def _plan(tasks: str, contenders: str, optimizers: str) -> list[Cell]:
+def _plan(tasks: str | None, contenders: str | None, optimizers: str | None) -> list[Cell]:
     from tune_lr.bench.contenders import CONTENDERS, registered
     from tune_lr.bench.plan import make_plan
 
-    cells = make_plan(_names(tasks), _names(contenders), _names(optimizers))
+    cells = make_plan(
+        _names("--tasks", tasks), _names("--contenders", contenders), _names("--optimizers", optimizers)
+    )
     absent = [name for name in CONTENDERS if name not in registered()]
     if absent and not contenders:
         typer.echo(f"Not registered, so left out: {', '.join(absent)}")
@@ -108,7 +97,6 @@ def _plan(tasks: str, contenders: str, optimizers: str) -> list[Cell]:
 
 def _run(study: Study, cells: list[Cell], workers: int, yes: bool) -> None:
     """Run what is left of the cells, once whoever asked agrees to the cost."""
-    from tune_lr.bench.pool import run_cells
     from tune_lr.views.words import counted
 
     left = study.left(cells)
@@ -120,18 +108,25 @@ def _run(study: Study, cells: list[Cell], workers: int, yes: bool) -> None:
         if not sys.stdin.isatty():
             raise Missing("--yes", "it, where nobody can be asked")
         typer.confirm("Begin?", abort=True)
-    study.begin()
     try:
-        with study.alone(), ending_like_an_interrupt(), _progress(len(cells), len(cells) - len(left)) as told:
-
-            def finished(result: dict[str, Any]) -> None:
-                study.write(result)
-                told(result)
-
-            run_cells(left, study.settings, workers, finished)
+        with ending_like_an_interrupt(), study.begun():
+            _run_left(study, cells, workers)
     except KeyboardInterrupt:
         say("interrupted; finished cells are kept, and the same command goes on")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _run_left(study: Study, cells: list[Cell], workers: int) -> None:
+    from tune_lr.bench.pool import run_cells
+
+    left = study.left(cells)  # again: another process may have finished some while the cost was told
+    with _progress(len(cells), len(cells) - len(left)) as told:
+
+        def finished(result: dict[str, Any]) -> None:
+            study.write(result)
+            told(result)
+
+        run_cells(left, study.settings, workers, finished)
 
 
 def _tell_cost(settings: Settings, cells: list[Cell], left: list[Cell], workers: int) -> None:
@@ -155,12 +150,15 @@ def _tell_cost(settings: Settings, cells: list[Cell], left: list[Cell], workers:
 
 
 def _report(study: Study, document: Path | None) -> None:
-    from tune_lr.bench.report import publish, write_results
+    from tune_lr.bench.document import publish
+    from tune_lr.bench.report import write_results
 
-    for file in write_results(study):
+    files = write_results(study)
+    for file in files:
         typer.echo(f"wrote {file}")
     if document is not None:
-        raw = publish(study, document)
+        trainings, _, text = files
+        raw = publish(text.read_text("utf-8"), trainings, document)
         typer.echo(f"wrote {document} and {raw}")
 
 
@@ -192,5 +190,9 @@ def _progress(total: int, done: int) -> Iterator[Callable[[dict[str, Any]], None
         yield told
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _names(option: str, text: str | None) -> list[str]:
+    """The names that an option gives; none of them if it is not given."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise BadInput(option, text, "names with one comma between them")
+    return names
