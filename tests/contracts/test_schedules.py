@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import pytest
 import torch
 
 from tune_lr import registry
+from tune_lr.errors import BadInput
 from tune_lr.schedules import Needs, Schedule, build_schedule, training_step
 
 LOSSES = [2.0 / (1 + i % 9) + 0.3 * math.sin(i) for i in range(40)]
@@ -145,6 +146,161 @@ def test_a_run_may_be_longer_than_planned(name: str) -> None:
     run = Run(name)
     for i in range(3 * len(LOSSES)):
         assert all(math.isfinite(lr) and lr >= 0.0 for lr in run.step(LOSSES[i % 40]))
+
+
+def test_past_the_planned_end_the_lr_stays_what_it_was_there(name: str) -> None:
+    """But for the exponential, which has no end, and for those that follow the training."""
+    run = Run(name)
+    for _ in range(40):
+        at_the_end = run.step(1.0)
+    if run.schedule.needs == "nothing" and name != "exponential":
+        for _ in range(60):
+            assert run.step(1.0) == pytest.approx(at_the_end, abs=1e-12)
+
+
+def test_a_group_that_is_taken_away_is_told(name: str) -> None:
+    run = Run(name)
+    for loss in LOSSES[:5]:
+        run.step(loss)
+    del run.optimizer.param_groups[1]
+
+    def go_on() -> None:  # GreedyLR looks at the groups when it moves their LRs
+        for loss in LOSSES:
+            run.step(loss)
+
+    with pytest.raises(BadInput, match=r"^parameter groups: 1 .* the 2 that"):
+        go_on()
+
+
+@pytest.mark.parametrize("lr", [0.03, 0.0])
+def test_a_group_that_is_added_is_taken_in_or_told(name: str, lr: float) -> None:
+    run = Run(name)
+    for loss in LOSSES[:5]:
+        run.step(loss)
+    parameter = torch.nn.Parameter(torch.ones(1))
+    run.optimizer.add_param_group({"params": [parameter], "lr": lr})
+    try:
+        lrs = [run.step(loss) for loss in LOSSES[5:]]
+    except BadInput:
+        return
+    assert lrs[-1] == [group["lr"] for group in run.optimizer.param_groups]
+    assert all(len(row) == 3 and 0.0 <= min(row) <= max(row) < math.inf for row in lrs[-20:])
+    state = run.schedule.state_dict()
+    run.schedule.load_state_dict(state)
+    assert alike(run.schedule.state_dict(), state)
+
+
+#: What anything in a state may be replaced by.
+HOSTILE: list[Any] = [
+    None, "x", math.nan, math.inf, -1, 0, 1e308, True, [], {}, [1, 2, 3], [None, None], [math.inf, math.inf],
+    [math.nan, 0.1], ["a", "b"], 10**400, 0.5, 1j, torch.tensor([1.0, 2.0]), (0.1,), object(),
+]  # fmt: skip
+
+
+def hostile(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The state with each of its entries, also inner ones, replaced or taken out."""
+    for key, value in state.items():
+        yield {other: copy.deepcopy(state[other]) for other in state if other != key}
+        yield from ({**copy.deepcopy(state), key: bad} for bad in HOSTILE)
+        if isinstance(value, dict):
+            yield from ({**copy.deepcopy(state), key: inner} for inner in hostile(value))
+
+
+def lrs_of(run: Run) -> list[float]:
+    return [float(group["lr"]) for group in run.optimizer.param_groups]
+
+
+def after(name: str, steps: int, **settings: Any) -> Run:
+    run = Run(name, **settings)
+    for loss in LOSSES[:steps]:
+        run.step(loss)
+    return run
+
+
+def check_refused_or_sound(run: Run, state: Any, name: str, settings: dict[str, Any]) -> Run:
+    """A state is refused and nothing changed, or it is taken and the schedule works; a run to go on with."""
+    before, lrs = run.schedule.state_dict(), lrs_of(run)
+    try:
+        run.schedule.load_state_dict(state)
+    except BadInput:
+        assert alike(run.schedule.state_dict(), before), state
+        assert lrs_of(run) == lrs, state
+        return run
+    run.schedule.state_dict()
+    for loss in LOSSES[:6]:
+        assert all(math.isfinite(lr) and lr >= 0.0 for lr in run.step(loss)), state
+    return after(name, 3, **settings)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_hostile_state_is_refused_and_changes_nothing_or_is_sound(name: str, smooth: bool) -> None:
+    settings = {"smooth": smooth, "per": "parameter" if smooth else "all", "window_size": 3}
+    state = after(name, 7, **settings).schedule.state_dict()
+    run = after(name, 3, **settings)
+    for bad in hostile(state):
+        run = check_refused_or_sound(run, bad, name, settings)
+
+
+def test_what_is_no_state_is_refused(name: str) -> None:
+    run = after(name, 3)
+    before = run.schedule.state_dict()
+    for state in (None, "x", [], 5):
+        with pytest.raises(BadInput):
+            run.schedule.load_state_dict(state)  # type: ignore[arg-type]
+        assert alike(run.schedule.state_dict(), before)
+
+
+def test_the_state_of_another_schedule_is_refused(name: str) -> None:
+    """GreedyLR takes what it knows, for the sake of states of transformers', and must go on well."""
+    run = after(name, 3)
+    takes_parts = {"history", "reset_start"} & run.schedule.state_dict().keys()
+    for other in NAMES:
+        state = after(other, 3).schedule.state_dict()
+        if takes_parts:
+            run = check_refused_or_sound(run, state, name, {})
+        elif other != name:
+            with pytest.raises(BadInput):
+                run.schedule.load_state_dict(state)
+
+
+def test_a_state_of_other_groups_is_refused(name: str) -> None:
+    run = after(name, 3)
+    before = run.schedule.state_dict()
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.05)
+    one = build_schedule({"schedule": name, "lr": 0.05}, optimizer, 10, steps_per_epoch=4)
+    with pytest.raises(BadInput):
+        run.schedule.load_state_dict(one.state_dict())
+    assert alike(run.schedule.state_dict(), before)
+
+
+@pytest.mark.parametrize("bad", [True, "x", [], 1j, object(), torch.tensor([1.0, 2.0])], ids=str)
+def test_a_knob_that_is_no_number_is_named(name: str, bad: Any) -> None:
+    flags = {"smooth", "verbose", "cycle_momentum"}
+    for knob in registry.load("schedules", name).knobs:
+        if bad is True and knob in flags:
+            continue
+        given = {knob: bad}
+        if knob.endswith("_momentum") and knob not in flags:
+            given["cycle_momentum"] = True
+        with pytest.raises(BadInput, match=rf"^{knob}: "):
+            Run(name, **given)
+
+
+@pytest.mark.parametrize("lr", ["x", [], "1e-3", True, 1j], ids=str)
+def test_an_lr_that_is_no_number_is_named_where_bounds_are_meant_beside_it(name: str, lr: Any) -> None:
+    knobs = {"min_lr", "max_lr"} & {*registry.load("schedules", name).knobs}
+    if knobs:
+        with pytest.raises(BadInput, match=r"^lr: "):
+            Run(name, lr=lr, min_lr=0.01, max_lr=0.1)
+
+
+@pytest.mark.parametrize("epochs", [10**400, 1e308, 10**20, 0, "x", True], ids=str)
+def test_a_length_that_no_run_has_is_named_as_it_was_given(name: str, epochs: Any) -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.05)
+    with pytest.raises(BadInput, match=r"^max_epochs: "):
+        build_schedule({"schedule": name, "max_epochs": epochs}, optimizer)
+    with pytest.raises(BadInput, match=r"^total_epochs: "):
+        build_schedule({"schedule": name, "max_epochs": 3}, optimizer, epochs)
 
 
 def test_a_tensor_lr_is_written_in_place(name: str) -> None:

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,12 +93,56 @@ def test_a_cosine_by_group_is_that_of_torch() -> None:
         one.step(1.0)
         two.step(1.0)
         assert two.get_last_lr()[0] == pytest.approx(one.get_last_lr()[0])
+    assert two.get_last_lr() == pytest.approx([0.1, 0.05])
     again = build_schedule(config, optimizer(0.4, 0.2), 6)
     again.load_state_dict(two.state_dict())
     assert again.get_last_lr() == two.get_last_lr()
     two.step(1.0)
     again.step(1.0)
     assert again.get_last_lr() == two.get_last_lr()
+
+
+@pytest.mark.parametrize("bound", [{"min_lr_ratio": 0.1}, {"min_lr": 0.01}])
+def test_plateau_takes_in_a_group_if_it_knows_its_bound(bound: dict[str, float]) -> None:
+    config = {"schedule": "plateau", "factor": 0.5, "patience": 0, **bound}
+    schedule = build_schedule(config, optimizer(0.4, 0.2))
+    schedule.step(1.0)
+    schedule.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.1})
+    if "min_lr" in bound:
+        schedule.step(1.0)
+        assert schedule.get_last_lr() == [0.2, 0.1, 0.05]
+    else:
+        with pytest.raises(BadInput, match="parameter groups: 3"):
+            schedule.step(1.0)
+
+
+def test_a_state_that_does_not_fit_names_what_is_wrong() -> None:
+    schedule = build_schedule({"schedule": "cosine"}, optimizer(), 10)
+    state = schedule.state_dict()
+    for bad, said in (
+        ({"T_max": 0}, "T_max: 0 .* a whole number"),
+        ({"eta_min": math.nan}, "eta_min: nan"),
+        ({"_last_lr": [0.1, 0.1]}, "_last_lr: .* a list of 1"),
+        ({"_last_lr": [-0.1]}, "_last_lr: -0.1"),
+        ({"gamma": 0.1}, "has 'gamma' too"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            schedule.load_state_dict({**state, **bad})
+    del state["eta_min"]
+    with pytest.raises(BadInput, match="lacks eta_min"):
+        schedule.load_state_dict(state)
+
+
+def test_a_state_of_another_version_of_torch_fits() -> None:
+    """Its bookkeeping is not the same."""
+    first, second = (build_schedule({"schedule": "cosine"}, optimizer(), 10) for _ in range(2))
+    first.step(1.0)
+    state = first.state_dict()
+    state.pop("_is_initial", None)
+    second.load_state_dict({**state, "verbose": False})
+    second.step(1.0)
+    first.step(1.0)
+    assert first.get_last_lr() == second.get_last_lr()
 
 
 def test_any_scheduler_of_torch_can_be_driven_without_wrapping_the_optimizer() -> None:
@@ -132,6 +177,10 @@ def test_a_schedule_that_depends_on_the_length_says_so(name: str) -> None:
         ({"schedule": "cosine", "min_lr_ratio": 2}, "min_lr_ratio"),
         ({"schedule": "step", "gamma": 0.0}, "gamma"),
         ({"schedule": "step", "drops": -1}, "drops"),
+        ({"schedule": "step", "drops": 10**9}, "drops"),
+        ({"schedule": "step", "gamma": True}, "gamma"),
+        ({"schedule": "step", "gamma": np.True_}, "gamma"),
+        ({"schedule": "step", "drops": np.True_}, "drops"),
         ({"schedule": "exponential", "final_factor": 0}, "final_factor"),
         ({"schedule": "plateau", "factor": 1.0}, "factor"),
         ({"schedule": "plateau", "patience": -1}, "patience"),

@@ -114,6 +114,34 @@ def test_momentum_is_asked_of_an_optimizer_that_has_some() -> None:
         build_schedule(config, torch.optim.Adagrad(parameters, lr=0.4), 4)
 
 
+def test_a_default_of_base_momentum_gives_way_to_max_momentum() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.4, momentum=0.7)
+    config = {"schedule": "one-cycle", "cycle_momentum": True}
+    schedule = build_schedule({**config, "max_momentum": 0.5}, optimizer, 4)
+    schedule.step(1.0)
+    assert optimizer.param_groups[0]["momentum"] == 0.5
+    with pytest.raises(BadInput, match=r"^base_momentum: "):
+        build_schedule({**config, "max_momentum": 0.5, "base_momentum": 0.6}, optimizer, 4)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_a_state_brings_cycled_momentum_with_it(kind: Any) -> None:
+    def made() -> Any:
+        named = {"momentum": 0.5} if kind is torch.optim.SGD else {}
+        optimizer = kind([torch.nn.Parameter(torch.zeros(1))], lr=0.4, **named)
+        return build_schedule({"schedule": "one-cycle", "cycle_momentum": True}, optimizer, 10)
+
+    first, second = made(), made()
+    for steps in (0, 1, 2, 6, 9):
+        while first.scheduler.last_epoch < steps:
+            first.step(1.0)
+        second.load_state_dict(first.state_dict())
+        one, two = (schedule.optimizer.param_groups[0] for schedule in (first, second))
+        assert [one.get(key) for key in ("lr", "momentum", "betas")] == [
+            two.get(key) for key in ("lr", "momentum", "betas")
+        ]
+
+
 def test_warmup_stable_decay_worked_by_hand() -> None:
     # 2 steps of 10 up by thirds, 4 along, 4 down to 1/5, by 1/5 each.
     got = built("warmup-stable-decay", 10, warmup_part=0.2, decay_part=0.4, end_factor=0.2)

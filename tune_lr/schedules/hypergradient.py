@@ -249,7 +249,8 @@ class Hypergradient:
                 else:  # the signs apart, since a product may underflow
                     new = rates * (1.0 + self.hyper_lr * gradient.sign() * direction.sign())
                 new = torch.where(product.isfinite() & new.isfinite(), new, rates)
-                rates.copy_(new.clamp_(self.min_lrs[i], self.max_lrs[i]))
+                top = min(self.max_lrs[i], torch.finfo(new.dtype).max)
+                rates.copy_(new.clamp_(self.min_lrs[i], top))
             before, part = sums[i], rates.sum()
             sums[i] = part if before is None else before + part.to(before.device)
             counts[i] += rates.numel()

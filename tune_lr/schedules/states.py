@@ -21,13 +21,17 @@ MOST_STEPS = 2**53
 _LOOSE = {"_step_count", "_is_initial", "_get_lr_called_within_step", "verbose"}
 #: Numbers in the states of torch's schedulers that count something.
 _COUNTS = {
-    "last_epoch", "_step_count", "taken", "steps", "T_max", "total_iters", "total_steps", "patience",
-    "cooldown", "cooldown_counter", "num_bad_epochs", "warmup", "decay_from", "total", "milestones",
+    "last_epoch", "_step_count", "taken", "steps", "T_max", "total_iters", "total_steps", "T_0", "T_mult",
+    "patience", "cooldown", "cooldown_counter", "num_bad_epochs", "warmup", "decay_from", "total",
 }  # fmt: skip
 #: Numbers that something is divided by.
-_DIVISORS = {"steps", "T_max", "total_steps", "T_0", "T_i", "T_mult", "span"}
+_DIVISORS = {"steps", "T_max", "total_steps", "T_0", "T_i", "T_mult", "span", "start_factor"}
 #: Numbers that are never below 0.
-_NEVER_NEGATIVE = {"base_lrs", "_last_lr", "min_lrs", "floors", "T_cur", "factor", "gamma", "power", "end"}
+_NEVER_NEGATIVE = {"base_lrs", "_last_lr", "min_lrs", "floors", "eta_min", "T_cur", "power"}
+#: Numbers that an LR is multiplied by, at most 1 where one's own is.
+_FACTORS = {"factor", "gamma", "start_factor", "end_factor", "end"}
+#: Numbers that grow by powers, and up to where that can be reckoned with.
+_POWERS = {"T_mult": 1e6, "T_i": 1e200, "span": 1e200}
 
 
 def check_keys(own: Iterable[str], state: Any, loose: Iterable[str] = ()) -> None:
@@ -64,6 +68,15 @@ def check_torch_state(own: Mapping[str, Any], state: Any) -> None:
     for name in own:
         if name in state:
             _check_like(name, own[name], state[name])
+    for name in ("eta_min", "floors"):
+        below = name in own and _highest(own[name]) <= _highest(own["base_lrs"])
+        if below and _highest(state[name]) > _highest(state["base_lrs"]):
+            raise BadInput(f"the state's {name}", state[name], "no more than the LRs at the start")
+
+
+def _highest(lrs: Any) -> float:
+    """The largest of one or several LRs."""
+    return max(map(float, lrs)) if isinstance(lrs, (list, tuple)) else float(lrs)
 
 
 def _check_like(name: str, own: Any, given: Any) -> None:
@@ -100,15 +113,22 @@ def _check_counter(field: str, given: Any) -> None:
 
 def _check_number(name: str, field: str, own: Any, given: Any) -> None:
     if name in _COUNTS:
-        read_whole(field, given, 1 if name in _DIVISORS else 0, MOST_STEPS)
-    elif name in _DIVISORS:
-        read_range(field, given, 0, sys.float_info.max, open_ends=True)
-    elif name in _NEVER_NEGATIVE:
-        read_range(field, given, 0, sys.float_info.max)
-    elif name == "best" or not math.isfinite(own):
+        began = name == "_step_count" and own > 0  # at 0 torch would warn of an optimizer that did not step
+        read_whole(field, given, int(name in _DIVISORS or began), _POWERS.get(name, MOST_STEPS))
+        return
+    if name == "best" or not math.isfinite(own):
         read_range(field, given, -math.inf)
-    else:
-        read_finite(field, given)
+        if isinstance(given, int):
+            read_whole(field, given, -MOST_STEPS, MOST_STEPS)
+        return
+    number = read_finite(field, given)
+    if name in _DIVISORS and number <= 0.0:
+        raise BadInput(field, given, "a number above 0")
+    if name in _NEVER_NEGATIVE | _FACTORS and number < 0.0:
+        raise BadInput(field, given, "a number of 0 or more")
+    most = _POWERS.get(name, 1.0 if name in _FACTORS and own <= 1 else math.inf)
+    if number > most:
+        raise BadInput(field, given, f"a number of at most {most:g}")
 
 
 def read_finite(field: str, value: Any) -> float:

@@ -111,6 +111,7 @@ class TorchSchedule:
         self.scheduler.load_state_dict(copy.deepcopy(state_dict))
         for group, lr in zip(self.optimizer.param_groups, state_dict["_last_lr"], strict=True):
             write_lr(group, float(lr))
+        self._stepped = False
 
     def adopt(self, state: Mapping[str, Any] | None, done: float, /) -> None:
         """Go on from another run under one's own settings.
