@@ -25,8 +25,8 @@ class Schedule(Protocol):
     A class registered under "schedules" also has ``knobs``, the names of the config keys that it reads,
     and ``from_config(config, optimizer, total_steps)``; without the latter it is called as
     ``cls(optimizer, **knobs)``. It never wraps ``optimizer.step``. One that needs nothing keeps the LR of the
-    planned end past it (but for the exponential, which has none). A parameter group that was removed is told by
-    BadInput; one that was added is taken in, or told likewise.
+    planned end past it (but for the exponential, which has none). A parameter group that was removed is told
+    by BadInput; one that was added is taken in, or told likewise.
 
     It may have ``adopt(state, done)``, called before its first step, for a run that begins at a copy of
     another's checkpoint (population-based training): go on from there under its own settings. ``state`` is
