@@ -6,6 +6,7 @@ import inspect
 import os
 import random
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from tune_lr.cli import app
 from tune_lr.cli.range import DEFAULTS
-from tune_lr.jobs.lr_range import lr_range
+from tune_lr.jobs import lr_range
 from tune_lr.space import FloatKnob, SearchSpace
 from tune_lr.views.lr_range import written
 
@@ -94,6 +95,16 @@ def stubborn(config, trial):
                 schedule.step(loss.item())
             except BaseException:
                 pass
+        trial.report(val_loss=1.0)
+
+def scribbling(config, trial):
+    x = nn.Parameter(torch.ones(1))
+    schedule = tune_lr.build_schedule(config, torch.optim.SGD([x], lr=config["lr"]), trial.max_epochs, 20)
+    for _ in trial.epochs():
+        for _ in range(20):
+            schedule.step(1.0)
+        with open(config["sweep_trace"], "a") as file:
+            file.write("and so on")
         trial.report(val_loss=1.0)
 
 def twofold(config, trial):
@@ -255,11 +266,22 @@ def test_without_matplotlib_the_proposal_is_made_and_the_extra_named(
         ("trainer.py:broken", 1, "the trainer failed before its schedule's second step: KeyError: 'age'"),
         ("trainer.py:quitting", 1, "SystemExit: 3"),
         ("trainer.py:deaf", 1, "never stepped its schedule: build it with tune_lr.build_schedule"),
+        ("trainer.py:scribbling", 1, "something else than the sweep has written to its table, trace.csv"),
         ("trainer.py:twofold", 1, "steps several schedules"),
         ("trainer.py:by_epoch", 2, "epochs: 10 is not usable; expected 30 or more"),
         ("trainer.py --epochs 1", 2, "epochs: 1 is not usable; expected 2 or more"),
         ("trainer.py:unsaid --epochs 1", 2, "epochs: 1 is not usable; expected 2 or more"),
         ("trainer.py --epochs 0", 2, "epochs: 0 is not usable"),
+        ("trainer.py --epochs 99999999999999999999", 2, "epochs: 99999999999999999999 is not usable"),
+        ("trainer.py --seed 99999999999999999999999", 2, "expected a number below 2147483648"),
+        ("trainer.py --seed -1", 2, "seed: -1 is not usable; expected a number of at least 0"),
+        (
+            "trainer.py --cpus 999999999999",
+            2,
+            "cpus: 999999999999 is not usable; expected a number of at most",
+        ),
+        ("trainer.py --device nope", 2, "device: unknown name 'nope'; known: auto, cpu, cuda"),
+        ("trainer.py --device cuda:99", 2, "device: 'cuda:99' is not usable; expected one of this machine"),
         ("trainer.py --low 1 --high 0.1", 2, "high: 0.1 is not usable; expected a number above 1"),
         ("trainer.py --low 0", 2, "low: 0.0 is not usable"),
         ("trainer.py --space grredy", 2, "did you mean greedy_lr"),
@@ -273,6 +295,45 @@ def test_what_goes_wrong_is_said_in_a_line(tune_lr: Invoke, line: str, code: int
     done = tune_lr(f"range {line} --out out")
     assert said in done.stderr.replace("\n", " ")
     assert (done.exit_code, "Traceback" in done.output) == (code, False), done.output
+    assert code == 1 or not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("trainer.py", "Not a directory"),
+        ("trainer.py/under", "Not a directory"),
+        ("/proc/nothing", "No such file"),
+        ("x" * 300, "name too long"),
+        ("a\0b", "null"),
+        ("full", "Is a directory"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_the_training(out: str, said: str) -> None:
+    Path("full/range.csv").mkdir(parents=True)
+    done = CliRunner().invoke(app, ["range", "trainer.py", "--out", out])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "error: out: " in done.stderr
+    assert said.lower() in done.stderr.lower()
+    assert "Traceback" not in done.output
+
+
+def test_a_folder_that_stays_empty_is_removed_again(tune_lr: Invoke) -> None:
+    Path("there").mkdir()
+    for out in ("new/and/deep", "there"):
+        assert tune_lr(f"range trainer.py:broken --out {out}").exit_code == 1
+    assert Path("there").is_dir()
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize(("how", "code"), [("| head -1", 1), (">&-", 0), (">&- 2>&-", 0)])
+def test_the_files_are_written_where_nobody_reads_what_is_printed(place: Path, how: str, code: int) -> None:
+    command = (
+        f"{Path(sys.executable).parent}/tune-lr range trainer.py --out out {how}; exit ${{PIPESTATUS[0]}}"
+    )
+    done = subprocess.run(["bash", "-c", command], timeout=120, capture_output=True, text=True, cwd=place)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert sorted(os.listdir("out")) == ["range.csv", "range.png"]
 
 
 def test_verbose_shows_where_the_trainer_failed(tune_lr: Invoke) -> None:

@@ -35,7 +35,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "space": GROUND,
     "spacefile": {"space", "plain_yaml"} | GROUND,
     "schedules": {"registry", "errors"},
-    "trials": {"schedules"} | VALUES,
+    "trials": {"schedules", "trials.decisions"} | VALUES,
+    # The file of a trial's folder that people look at; it needs no torch.
+    "trials.decisions": {"schedules"} | GROUND,
     "history": VALUES,
     "prior": {"history"} | VALUES,
     "searchers": PAST,
@@ -51,7 +53,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoints": ASKED | {"trials"} | VALUES,
     "driver": ASKED | {"trials", "checkpoints"} | RULES,
     "assembly": ASKED | RULES,
-    "experiment": {"assembly", "trials", "tables", "mirror", "signals", "place"} | RECORD - {"experiment"},
+    "experiment": {"assembly", "trials", "trials.decisions", "tables", "mirror", "signals", "place"}
+    | RECORD - {"experiment"},
     "engines": TRAINING | RECORD,
     "engines.on_ray": {"engines"} | TRAINING | RECORD,
     "engines.on_syne": {"engines"} | TRAINING | RECORD,
@@ -59,8 +62,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Studies run jobs and lone trainings, and keep a folder of their own.
     "bench": {"jobs", "place"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,
-    "views": {"experiment", "spacefile", "history"} | ASKED | VALUES,
-    "cli": {"bench", "jobs", "trials", "views", "learning", "experiment", "spacefile", "plain_yaml"}
+    "views": {"experiment", "spacefile", "history", "trials.decisions"} | ASKED | VALUES,
+    "cli": {"bench", "jobs", "trials", "views", "learning", "experiment", "spacefile", "plain_yaml", "place"}
     | PAST
     | ASKED,
 }

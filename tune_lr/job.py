@@ -7,9 +7,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
 from tune_lr.errors import BadInput, Missing, UnknownName, shorten
 from tune_lr.objective import Objective
@@ -31,6 +39,26 @@ class Budget:
     seconds: float | None = None
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number")
+    return value
+
+
+def _known_device(device: str) -> str:
+    kind, _, number = device.partition(":")
+    if kind not in _DEVICES or (number and not number.isdigit()):
+        raise UnknownName("device", device, _DEVICES)
+    return device
+
+
+# What a training is asked, one trial or a range test.
+Epochs = Annotated[int, BeforeValidator(_number), Field(ge=1, lt=2**31)]
+Seed = Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**31)]
+Cpus = Annotated[int, BeforeValidator(_number), Field(ge=1, le=4096)]
+Device = Annotated[str, AfterValidator(_known_device)]
+
+
 class Job(BaseModel):
     """One tuning job. The names are those of ``tune-lr run``'s options and of an experiment file's keys.
 
@@ -46,15 +74,15 @@ class Job(BaseModel):
     searcher: str = "random"
     trial_scheduler: str = "asha"
     trials: int = Field(20, ge=1)
-    max_epochs: int = Field(27, ge=1, lt=2**31)
+    max_epochs: Epochs = 27
     workers: int = Field(1, ge=1)
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Seed = 0
     metric: str = "val_loss"
     mode: Literal["min", "max"] = "min"
     scope: str = "best"
     budget: str | None = None
-    device: str = "auto"
-    cpus_per_trial: int = Field(1, ge=1, le=4096)
+    device: Device = "auto"
+    cpus_per_trial: Cpus = 1
     gpus_per_trial: float = Field(0, ge=0, le=1024)
     keep_checkpoints: Literal["best", "all"] | int = "best"
     address: str | None = None
@@ -69,22 +97,10 @@ class Job(BaseModel):
             parse_budget(text)
         return text
 
-    @field_validator(
-        "trials", "max_epochs", "workers", "seed", "cpus_per_trial", "gpus_per_trial", mode="before"
-    )
+    @field_validator("trials", "workers", "gpus_per_trial", mode="before")
     @classmethod
     def _true_is_no_number(cls, value: Any) -> Any:
-        if isinstance(value, bool):
-            raise ValueError("a number")
-        return value
-
-    @field_validator("device")
-    @classmethod
-    def _device_is_known(cls, device: str) -> str:
-        kind, _, number = device.partition(":")
-        if kind not in _DEVICES or (number and not number.isdigit()):
-            raise UnknownName("device", device, _DEVICES)
-        return device
+        return _number(value)
 
     @field_validator("keep_checkpoints")
     @classmethod
@@ -100,10 +116,7 @@ class Job(BaseModel):
         Raises:
             BadInput: a field is unknown or its value unusable; the message names it.
         """
-        try:
-            job = cls(**asked)
-        except ValidationError as error:
-            raise _readable(error, cls) from None
+        job = made(cls, asked)
         _ = job.objective, job.search_space  # both check themselves
         return job
 
@@ -165,6 +178,21 @@ def parse_budget(text: str) -> Budget:
             raise BadInput("budget", text, "a whole number of epochs")
         return Budget(epochs=int(amount))
     return Budget(seconds=amount * _SECONDS[match[2]])
+
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+def made(model: type[Asked], asked: Mapping[str, Any]) -> Asked:
+    """What was asked, as a model has it.
+
+    Raises:
+        BadInput: a field is unknown or its value unusable; the message names it.
+    """
+    try:
+        return model(**asked)
+    except ValidationError as error:
+        raise _readable(error, model) from None
 
 
 def _readable(error: ValidationError, model: type[BaseModel]) -> BadInput:

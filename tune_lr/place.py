@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from tune_lr.errors import BadInput
 
@@ -35,6 +36,35 @@ def require_free(folder: Path, name: str) -> None:
             raise BadInput("out", name, f"a folder ({parent} is a file)")
     if folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
         raise BadInput("out", name, "a new or empty folder (this one holds other files)")
+
+
+@contextmanager
+def writable(folder: Path, name: str, files: tuple[str, ...]) -> Iterator[None]:
+    """Have a folder to write files to, made if need be; what was made and stays empty is removed again.
+
+    Raises:
+        BadInput: it cannot be made, or nothing or one of the files cannot be written there.
+    """
+    made = []
+    try:
+        try:
+            for part in (*reversed(folder.parents), folder):
+                if not part.exists():
+                    part.mkdir()
+                    made.append(part)
+            with TemporaryFile(dir=folder):
+                pass
+            for file in files:
+                if (folder / file).exists():
+                    open(folder / file, "ab").close()
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            reason = getattr(error, "strerror", None) or error
+            raise BadInput("out", name, f"a folder to write to ({reason})") from error
+        yield
+    finally:
+        with suppress(OSError):
+            for part in reversed(made):
+                part.rmdir()
 
 
 @contextmanager

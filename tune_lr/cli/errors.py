@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import typer
@@ -27,6 +29,9 @@ class Commands(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> NoReturn:
         """Run the command that ``args`` name, and exit."""
         given = list(sys.argv[1:] if args is None else args)
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed, as by >&-: what nobody hears is said all the same
+                setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
         try:
             code = super().main(given, *more, **{**settings, "standalone_mode": False})
         except BaseException as error:

@@ -9,7 +9,7 @@ import typer
 
 from tune_lr.cli import options
 from tune_lr.cli.errors import ending_like_an_interrupt, say
-from tune_lr.errors import JobFailed, MissingExtra
+from tune_lr.errors import JobFailed
 
 #: What help says of the defaults (a test compares them with ``lr_range``).
 DEFAULTS: dict[str, Any] = {
@@ -44,28 +44,26 @@ def lr_range(
 ) -> None:
     """Propose the bounds of lr: train once while it grows from --low to --high, and watch the loss."""
     from tune_lr import jobs
-    from tune_lr.jobs.lr_range import lr_range
+    from tune_lr.place import absolute, writable
     from tune_lr.views import lr_range as view
     from tune_lr.views.show import console_for_results, quoted
 
     where = jobs.trainer_of(trainer)
-    typer.echo(f"{where}: lr from {low:g} to {high:g} over {epochs} epochs, and {space}'s defaults")
-    with ending_like_an_interrupt():
-        found = lr_range(
-            trainer, space, low=low, high=high, epochs=epochs, seed=seed, device=device, cpus=cpus
-        )
-    typer.echo(f"{len(found.lrs)} of {found.total_steps} steps, until {found.ended}")
-    title = Path(where.file).name if where.file else str(where)
-    sweep = view.Sweep(title, found.lrs, found.losses, found.smoothed, found.bounds)
-    view.show(sweep, console_for_results())
-    folder = Path(out) if out else jobs.new_folder(where, "range-")
-    if found.lrs:
-        view.write_csv(sweep, folder / "range.csv")
-        typer.echo(quoted(str(folder / "range.csv")))
-        try:
-            view.write_picture(sweep, folder / "range.png")
-            typer.echo(quoted(str(folder / "range.png")))
-        except MissingExtra as error:
-            say(str(error))
+    folder = Path(out) if out is not None else jobs.new_folder(where, "range-")
+    with writable(absolute(folder), str(folder), (view.TABLE, view.PICTURE)):
+        typer.echo(f"{where}: lr from {low:g} to {high:g} over {epochs} epochs, and {space}'s defaults")
+        with ending_like_an_interrupt():
+            found = jobs.lr_range(
+                trainer, space, low=low, high=high, epochs=epochs, seed=seed, device=device, cpus=cpus
+            )
+        title = Path(where.file).name if where.file else str(where)
+        sweep = view.Sweep(title, found.lrs, found.losses, found.smoothed, found.bounds)
+        written, missing = view.write(sweep, absolute(folder))  # first, since whoever reads may be gone
+        typer.echo(f"{len(found.lrs)} of {found.total_steps} steps, until {found.ended}")
+        view.show(sweep, console_for_results())
+        for name in written:
+            typer.echo(quoted(str(folder / name)))
+        if missing:
+            say(str(missing))
     if found.bounds is None:
         raise JobFailed(f"no bounds of lr to propose: {found.why_not}")

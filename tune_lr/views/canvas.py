@@ -24,7 +24,7 @@ def sheet(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtra("a picture of an experiment", "plot") from error
+        raise MissingExtra("a picture", "plot") from error
 
     class Picture(Figure):
         def _repr_png_(self) -> bytes:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tune_lr.errors import BadInput
 from tune_lr.experiment import Experiment
+from tune_lr.trials.decisions import FILE
 from tune_lr.views.moves import RESTS, Story, stories
 from tune_lr.views.words import counted, short
 
@@ -22,7 +23,7 @@ def show_decisions(experiment: Experiment, trial_id: str, console: Console) -> N
     A file of decisions that is damaged is told in a line: it hides nothing else of the trial.
     """
     folder = experiment.path / "trials" / trial_id if experiment.path else None
-    file = folder / "decisions.jsonl" if folder else None
+    file = folder / FILE if folder else None
     if file is None or not file.exists():
         return
     try:

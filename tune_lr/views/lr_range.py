@@ -15,12 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_lr.errors import BadInput, MissingExtra
+from tune_lr.views.canvas import dress, sheet
 from tune_lr.views.words import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_GRID, _INK, _FAINT, _LINE, _SPAN = "#e6e6e6", "#333333", "#56B4E9", "#0072B2", "#E69F00"
+TABLE, PICTURE = "range.csv", "range.png"
+_FAINT, _LINE, _SPAN = "#56B4E9", "#0072B2", "#E69F00"
 
 
 @dataclass(frozen=True)
@@ -84,35 +86,28 @@ def written(lr: float) -> str:
     return text if "." in text else f"{text}.0"
 
 
-def write_csv(sweep: Sweep, file: Path) -> None:
-    """One row a step: ``lr``, ``loss``, ``smoothed``.
+def write(sweep: Sweep, folder: Path) -> tuple[list[str], MissingExtra | None]:
+    """Write the table and the picture into a folder, if there is anything to see.
+
+    Returns:
+        The names of the files; and, where there can be no picture, the extra that it needs.
 
     Raises:
-        BadInput: the place cannot be written.
+        BadInput: the folder cannot be written to.
     """
+    if not sweep.lrs:
+        return [], None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file, "w", newline="", encoding="utf-8") as lines:
+        with open(folder / TABLE, "w", newline="", encoding="utf-8") as lines:
             writer = csv.writer(lines)
             writer.writerow(("lr", "loss", "smoothed"))
             writer.writerows(zip(sweep.lrs, sweep.losses, sweep.smoothed, strict=True))
+        figure(sweep).savefig(folder / PICTURE, dpi=150, format="png")
+    except MissingExtra as missing:
+        return [TABLE], missing
     except OSError as error:
-        raise BadInput("--out", str(file.parent), f"a folder to write to ({error.strerror})") from error
-
-
-def write_picture(sweep: Sweep, file: Path) -> None:
-    """Draw the sweep into a PNG file.
-
-    Raises:
-        MissingExtra: matplotlib is not installed.
-        BadInput: the place cannot be written.
-    """
-    drawn = figure(sweep)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        drawn.savefig(file, dpi=150, format="png")
-    except OSError as error:
-        raise BadInput("--out", str(file.parent), f"a folder to write to ({error.strerror})") from error
+        raise BadInput("out", str(folder), f"a folder to write to ({error.strerror})") from error
+    return [TABLE, PICTURE], None
 
 
 def figure(sweep: Sweep) -> Figure:
@@ -121,20 +116,10 @@ def figure(sweep: Sweep) -> Figure:
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise MissingExtra("the picture of a range test", "plot") from error
-    picture = Figure(figsize=(7.5, 4.2), layout="constrained", facecolor="white")
+    picture = sheet(7.5, 4.2)
     axes = picture.subplots()
-    axes.set_title(f"range test of {sweep.title}", loc="left", fontsize=11, fontweight="bold", color=_INK)
-    axes.set_xlabel("learning rate", color=_INK)
-    axes.set_ylabel("training loss", color=_INK)
+    dress(axes, f"range test of {sweep.title}", "learning rate", "training loss")
     axes.set_xscale("log")
-    axes.grid(True, color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=_INK)
     axes.plot(sweep.lrs, sweep.losses, color=_FAINT, alpha=0.6, linewidth=1.0, label="loss of each step")
     axes.plot(sweep.lrs, sweep.smoothed, color=_LINE, linewidth=2.2, label="smoothed")
     if sweep.bounds is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 import tempfile
@@ -12,17 +13,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from tune_lr.errors import BadInput, JobFailed
+from tune_lr.job import Cpus, Device, Epochs, Seed, made
 from tune_lr.jobs.tuning import Space, space_of, trainer_of
 from tune_lr.journal import CONTINUE, STOP, Decision, Report
-from tune_lr.schedules.base import read_range, read_whole
+from tune_lr.schedules.base import read_range
 from tune_lr.schedules.range_bounds import Bounds, NoBounds, propose_bounds, smooth
 from tune_lr.schedules.range_sweep import FEWEST_STEPS, Row, SweepEnded, read_trace
 from tune_lr.space import ConstantKnob
 from tune_lr.trials import randomness
+from tune_lr.trials.device import device_of
 from tune_lr.trials.run import threads
 from tune_lr.trials.trainer import Train
 from tune_lr.trials.trial import Trial
+
+
+class _Asked(BaseModel):
+    """What a range test is asked that a job is asked as well, with the same limits."""
+
+    epochs: Epochs
+    seed: Seed
+    device: Device
+    cpus: Cpus
 
 
 @dataclass(frozen=True)
@@ -80,11 +94,13 @@ def lr_range(
 
     Raises:
         BadInput: something asked for is not usable, or the epochs have too few steps for a sweep.
-        JobFailed: the trainer failed, or never stepped its schedule.
+        JobFailed: the trainer failed, never stepped its schedule, or spoilt the table of its steps.
     """
+    asked = made(_Asked, {"epochs": epochs, "seed": seed, "device": device, "cpus": cpus})
+    device_of(asked.device)
+    epochs = asked.epochs
     low = read_range("low", low, 0, open_ends=True)
     high = read_range("high", high, low, open_ends=True)
-    epochs, seed = read_whole("epochs", epochs, 1), read_whole("seed", seed, 0)
     trainer, where = trainer_of(train), space_of(space)
     if where.knobs.get("lr") is None or isinstance(where.knobs["lr"], ConstantKnob):
         raise BadInput("space", where.name, "a space in which lr has a range")
@@ -98,8 +114,8 @@ def lr_range(
         "sweep_high": high,
     }
     function = trainer.load()
-    with _out_of_the_way() as folder, threads(read_whole("cpus", cpus, 1)):
-        sweep = _Sweep(function, config, epochs, seed, device)
+    with _out_of_the_way() as folder, threads(asked.cpus):
+        sweep = _Sweep(function, config, epochs, asked.seed, asked.device)
         ran = sweep.run(folder / "first")
         if ran.rows and ran.rows[0].of == 0:
             steps = ran.steps_in_first_epoch * epochs
@@ -141,10 +157,10 @@ class _Sweep:
 
         def channel(report: Report) -> Decision:
             if not ran.steps_in_first_epoch:
-                ran.steps_in_first_epoch = len(read_trace(trace))
+                ran.steps_in_first_epoch = len(_rows(trace))
             values = [report.metrics.get(name) for name in ("train_loss", "val_loss", "loss")]
             ran.diverged = any(value is not None and not math.isfinite(value) for value in values)
-            rows = read_trace(trace)
+            rows = _rows(trace)
             return STOP if rows and rows[-1].of == 0 else CONTINUE  # counting takes one epoch
 
         randomness.seed_everything(self.seed)
@@ -163,10 +179,10 @@ class _Sweep:
         except (Exception, SystemExit) as error:
             if isinstance(error, BadInput) and error.field == "steps":
                 raise _too_short(self.epochs, int(str(error.value))) from error
-            raise _failed(error, read_trace(trace)) from error
+            raise _failed(error, _rows(trace)) from error
         finally:
             trial.close()
-        ran.rows = read_trace(trace)
+        ran.rows = _rows(trace)
         if not ran.steps_in_first_epoch:  # it never reports: all that it did was the epochs
             ran.steps_in_first_epoch = -(-len(ran.rows) // self.epochs)
         return ran
@@ -206,6 +222,20 @@ def _found(ran: _Ran, asked: tuple[float, float]) -> LRRange:
         why_not = str(error)
     smoothed = [float(value) for value in smooth(losses)]
     return LRRange(asked, total, lrs, losses, smoothed, ended, bounds, why_not)
+
+
+def _rows(trace: Path) -> list[Row]:
+    """The rows of a trace that nothing but the sweep has written.
+
+    Raises:
+        JobFailed: something else has.
+    """
+    try:
+        return read_trace(trace)
+    except (OSError, ValueError, csv.Error) as error:
+        raise JobFailed(
+            f"something else than the sweep has written to its table, {trace.name}: {error}"
+        ) from error
 
 
 def _failed(error: BaseException, rows: list[Row]) -> JobFailed:
