@@ -31,7 +31,7 @@ class Commands(TyperGroup):
         given = list(sys.argv[1:] if args is None else args)
         for name in ("stdout", "stderr"):
             if getattr(sys, name) is None:  # closed, as by >&-: what nobody hears is said all the same
-                setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+                setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
         try:
             code = super().main(given, *more, **{**settings, "standalone_mode": False})
         except BaseException as error:
