@@ -133,6 +133,23 @@ def test_a_state_that_does_not_fit_names_what_is_wrong() -> None:
         schedule.load_state_dict(state)
 
 
+@pytest.mark.parametrize("name", ["cosine", "plateau"])
+@pytest.mark.parametrize("bound", [{}, {"min_lr_ratio": 0.1}, {"min_lr": 0.02, "lr": 0.4}])
+def test_a_schedule_may_be_built_on_lrs_that_have_moved_and_take_the_state_then(
+    name: str, bound: dict[str, float]
+) -> None:
+    config = {"schedule": name, "patience": 0, **bound}
+    first = build_schedule(config, optimizer(0.4, 0.2), 6)
+    for _ in range(3):
+        first.step(1.0)
+    second = build_schedule(config, optimizer(0.1, 0.1), 6)
+    second.load_state_dict(first.state_dict())
+    for _ in range(5):
+        first.step(1.0)
+        second.step(1.0)
+        assert second.get_last_lr() == first.get_last_lr()
+
+
 def test_a_state_of_another_version_of_torch_fits() -> None:
     """Its bookkeeping is not the same."""
     first, second = (build_schedule({"schedule": "cosine"}, optimizer(), 10) for _ in range(2))
@@ -184,6 +201,7 @@ def test_a_schedule_that_depends_on_the_length_says_so(name: str) -> None:
         ({"schedule": "exponential", "final_factor": 0}, "final_factor"),
         ({"schedule": "plateau", "factor": 1.0}, "factor"),
         ({"schedule": "plateau", "patience": -1}, "patience"),
+        ({"schedule": "plateau", "patience": 10**19}, "patience"),
     ],
 )
 def test_knobs_out_of_range_are_refused(config: dict[str, Any], field: str) -> None:

@@ -17,6 +17,7 @@ from torch.optim import lr_scheduler as torch_schedulers
 
 from tune_lr.errors import BadInput
 from tune_lr.schedules.base import Needs, group_lrs, present, read_bound, read_range, read_whole
+from tune_lr.schedules.states import MOST_STEPS
 from tune_lr.schedules.torch_schedule import TorchSchedule
 
 
@@ -77,7 +78,8 @@ class Cosine(TorchSchedule):
         """
         steps = known_length("cosine", total_steps)
         floors = lower_bounds(config, optimizer)
-        if len({*floors}) > 1:
+        # Not by whether the floors differ: LRs may have moved when the schedule is built again for a state.
+        if len(floors) > 1 and any(config.get(name) is not None for name in cls.knobs):
             return cls(optimizer, lambda opt: _CosineByGroup(opt, steps, floors), steps)
         return cls(
             optimizer,
@@ -207,7 +209,7 @@ class Plateau(TorchSchedule):
         """
         settings = present(config, cls.knobs)
         factor = read_range("factor", settings.get("factor", 0.1), 0, 1, open_ends=True)
-        patience = read_whole("patience", settings.get("patience", 10), 0)
+        patience = read_whole("patience", settings.get("patience", 10), 0, MOST_STEPS)
         threshold = read_range("threshold", settings.get("threshold", 1e-4), 0, 1)
         floors = lower_bounds(config, optimizer)
         floor = floors if len({*floors}) > 1 else floors[0]
