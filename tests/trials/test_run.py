@@ -13,6 +13,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from tune_lr.errors import BadInput, MissingExtra, UnknownName
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Report
 from tune_lr.trials.run import Leg, Outcome, run_leg
 
@@ -166,3 +167,23 @@ def test_a_leg_waits_for_an_earlier_one_to_let_go(tmp_path: Path) -> None:
 def test_a_leg_travels_as_json() -> None:
     leg = replace(LEG, config={"lr": 0.1, "note": 'it\'s "quoted" {or} not'}, must_save=True)
     assert Leg.from_json(leg.to_json()) == leg
+
+
+@pytest.mark.parametrize(
+    ("error", "fatal"),
+    [
+        (MissingExtra("optimizer 'prodigy'", "rivals"), "at first"),
+        (UnknownName("optimizer", "sdg", ["sgd"]), "at first"),
+        (UnknownName("schedule", "cosin", ["cosine"]), "at first"),
+        (BadInput("device", "cuda", "auto or cpu"), "at first"),
+        (BadInput("optimizer", 3, "a name"), "never"),
+        (BadInput("lr", -1, "a number above 0"), "never"),
+    ],
+)
+def test_what_every_trial_would_fail_with_ends_the_job_at_first(error: Exception, fatal: str) -> None:
+    def train(config: Any, trial: Any) -> None:
+        raise error
+
+    outcome = run_leg(LEG, train, lambda report: CONTINUE)
+    assert (outcome.status, outcome.fatal) == ("failed", fatal)
+    assert str(outcome.error).startswith(f"{error}\n")

@@ -29,7 +29,13 @@ def pasted(config: dict[str, Any], width: int = 96) -> Any:
     """What running the lines leaves in ``schedule``."""
     parameter = torch.ones(1, requires_grad=True)
     optimizer = torch.optim.SGD([parameter], lr=config["lr"])
-    names: dict[str, Any] = {"tune_lr": tune_lr, "optimizer": optimizer, "train_loader": range(10)}
+    model = torch.nn.Linear(1, 1)
+    names: dict[str, Any] = {
+        "tune_lr": tune_lr,
+        "optimizer": optimizer,
+        "train_loader": range(10),
+        "model": model,
+    }
     lines = paste(config, 27, width)
     assert all(len(line) <= width for line in lines)
     exec("\n".join(lines[:-1]), names)
@@ -90,4 +96,25 @@ def test_knobs_of_greedy_lr_are_enough_for_its_line(knobs: dict[str, Any]) -> No
 
 def test_names_that_others_bear_too_make_no_schedule() -> None:
     config = {"lr": 0.1, "eps": 1e-8, "warmup": 3}
+    assert paste(config, 27) == [f"config = {config!r}"]
+
+
+@pytest.mark.parametrize("schedule", [{}, {"schedule": "cosine"}, {"schedule": "greedy", "patience": 3}])
+@pytest.mark.parametrize("name", registry.names("optimizers"))
+def test_an_optimizer_that_torch_has_not_is_built(name: str, schedule: dict[str, Any]) -> None:
+    config = {"lr": 0.5, "optimizer": name, "weight_decay": 0.125, **schedule}
+    lines = paste(config, 27)
+    assert any("build_optimizer" in line for line in lines) == (name not in ("sgd", "adam", "adamw"))
+    if name in ("sgd", "adam", "adamw"):
+        return
+    names: dict[str, Any] = {"tune_lr": tune_lr, "train_loader": range(10), "model": torch.nn.Linear(1, 1)}
+    exec("\n".join(lines[: -1 if schedule else None]), names)
+    made = names["optimizer"].param_groups[0]
+    assert made["weight_decay"] == 0.125
+    assert ("schedule" in names) == bool(schedule)
+    assert made.get("train_mode", True)
+
+
+def test_an_optimizer_of_a_trainers_own_is_left_to_it() -> None:
+    config = {"lr": 0.5, "optimizer": "shampoo"}
     assert paste(config, 27) == [f"config = {config!r}"]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tune_lr.errors import BadInput, StorageFull
+from tune_lr.errors import BadInput, MissingExtra, StorageFull, UnknownName
 from tune_lr.journal import CONTINUE, PAUSE
 from tune_lr.trials.randomness import seed_everything
 from tune_lr.trials.trainer import Train
@@ -18,6 +18,8 @@ from tune_lr.trials.trial import Channel, Trial
 
 #: What is wrong with every trial alike, if with one.
 _ALIKE = ("metric", "device")
+#: What a config names: a name that nothing has is a fault of the space.
+_PARTS = ("optimizer", "schedule")
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,12 @@ def run_leg(leg: Leg, train: Train, channel: Channel) -> Outcome:
                 return Outcome("failed", f"the trainer left with sys.exit({error.code!r})")
         except StorageFull as error:
             return Outcome("failed", str(error), "storage")
+        except MissingExtra as error:
+            return Outcome("failed", f"{error}\n\n{traceback.format_exc()}", "at first")
         except BadInput as error:
+            alike = error.field in _ALIKE or (isinstance(error, UnknownName) and error.field in _PARTS)
             whole = f"{error}\n\n{traceback.format_exc()}"
-            return Outcome("failed", whole, "at first" if error.field in _ALIKE else "never")
+            return Outcome("failed", whole, "at first" if alike else "never")
         except BaseException:
             return Outcome("failed", traceback.format_exc())
         finally:

@@ -67,8 +67,10 @@ def set_mode(optimizer: Optimizer, *, training: bool) -> None:
 
 
 def effective_lr(optimizer: Optimizer) -> float | None:
-    """The LR that the last step took in effect, where the optimizer makes its own of ``lr``; else None.
+    """The LR that steps take in effect, where the optimizer makes its own of ``lr``; else None.
 
+    Of the schedule-free optimizers it is that of the last step. Prodigy and D-Adaptation read their estimate
+    before they update it, so of them it is that of the next step, if ``lr`` stays.
     It is that of the first parameter group: ``d * lr`` with the estimate d of Prodigy and D-Adaptation
     (over the norm of the first gradient for D-Adaptation's SGD), and the rate in the warmup of a
     schedule-free optimizer. What Adam does to each coordinate is not in it.
