@@ -156,7 +156,8 @@ def test_a_state_that_does_not_fit_changes_nothing() -> None:
         {"cooldown_counter": -2}, {"reset_start": None}, {"after_change": "drift"}, {"_init_lrs": [math.nan]},
         {"smooth": True, "_streaming_avg": 3}, {"smooth": True, "_streaming_avg": {"values": ["x"]}},
         {"smooth": True, "_streaming_avg": {"values": [1.0], "sum": "x"}}, {"history": None},
-        {"_last_lr": [math.inf]},
+        {"_last_lr": [math.inf]}, {"last_epoch": 10**400}, {"last_epoch": 1e308},
+        {"history": torch.ones(2)},
     ],
     ids=str,
 )  # fmt: skip

@@ -165,6 +165,7 @@ def test_a_run_whose_beginning_is_not_known_cannot_be_replayed() -> None:
     [
         None,
         {},
+        torch.ones(2),
         {"length": 2, "steps": [0], "lrs": []},
         {"length": 2, "steps": [1], "lrs": [[0.1]]},
         {"length": 2, "steps": [0, 0], "lrs": [[0.1], [0.2]]},
@@ -200,6 +201,15 @@ def test_a_state_of_other_groups_is_refused_and_changes_nothing() -> None:
         with pytest.raises(BadInput):
             second.load_state_dict(state)  # type: ignore[arg-type]
         assert second.state_dict() == before
+
+
+def test_groups_that_came_or_went_are_told() -> None:
+    for change in (lambda groups: groups.pop(), lambda groups: groups.append(dict(groups[0]))):
+        opt = optimizer(0.1, 0.2)
+        fixed = LRTrace(1, (0,), ((0.1, 0.2),)).on(opt)
+        change(opt.param_groups)
+        with pytest.raises(BadInput, match="2 LRs a step"):
+            fixed.step()
 
 
 def test_moves_against_a_bound_are_told_once() -> None:

@@ -121,6 +121,8 @@ class Decisions:
         Raises:
             BadInput: it is none, or its columns differ in length.
         """
+        if not isinstance(state, Mapping):
+            raise BadInput("history", state, "the history that a state_dict holds")
         try:
             log = cls(read_whole("history start", state["start"], 0), state["start_lrs"])
             log._steps = array("q", state["steps"])

@@ -136,7 +136,7 @@ class GreedyMemory(ReduceLROnPlateau):
         if state_dict and not state_dict.keys() & {*SETTINGS, *COUNTERS, *_LRS}:
             raise BadInput("state_dict", sorted(map(str, state_dict)), "the state of a GreedyLR")
         last, first = (read_lrs(name, state[name], len(groups)) for name in _LRS)
-        counters = {name: read_whole(name, state[name], 0) for name in COUNTERS}
+        counters = {name: read_whole(name, state[name], 0, 2**53) for name in COUNTERS}
         best = read_number("best", state["best"])
         window = RunningMean(settings["window_size"]) if settings["smooth"] else None
         if window is not None and "_streaming_avg" in state:

@@ -50,7 +50,7 @@ class LRTrace:
         return cls(length, tuple(steps), tuple(padded))
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> LRTrace:
+    def from_dict(cls, content: Any) -> LRTrace:
         """From what ``to_dict`` gave.
 
         Raises:
@@ -122,7 +122,6 @@ class FixedLR:
     knobs: ClassVar[tuple[str, ...]] = ("trace",)
 
     def __init__(self, optimizer: Optimizer, trace: LRTrace) -> None:
-        _check_groups(trace, optimizer)
         self.optimizer, self.trace, self.last_epoch = optimizer, trace, 0
         self._write()
 
@@ -138,7 +137,7 @@ class FixedLR:
         given = config.get("trace")
         if isinstance(given, (str, Path)):
             given = LRTrace.load(given)
-        return cls(optimizer, given if isinstance(given, LRTrace) else LRTrace.from_dict(given or {}))
+        return cls(optimizer, given if isinstance(given, LRTrace) else LRTrace.from_dict(given))
 
     def step(self, loss: object = None, /) -> None:
         """Go on to the LRs after the next step."""
@@ -164,6 +163,7 @@ class FixedLR:
         self._write()
 
     def _write(self) -> None:
+        _check_groups(self.trace, self.optimizer)
         for group, lr in zip(self.optimizer.param_groups, self.trace.at(self.last_epoch), strict=True):
             if not math.isnan(lr):
                 write_lr(group, lr)
