@@ -248,6 +248,7 @@ def test_a_report_of_cells_that_do_not_note_their_versions(folder: Path) -> None
     )
     assert "- date: 2026-01-02 to 2026-01-03, one thread" in text
     assert "- versions: torch 1.2; source" in text
+    assert "this tells of the training code only" in text
 
 
 def test_a_report_without_anyone_to_compare_with(folder: Path) -> None:

@@ -136,6 +136,9 @@ def _versions(facts: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) ->
         sets[tuple(found.items())] = ", ".join(f"{name} {number}" for name, number in found.items())
     codes = sorted({result["code"] for result in results})
     told = f"{' **or** '.join(sets.values())}; source {', '.join(codes)}"
+    if not all("versions" in result for result in results):
+        told += " (in cells that note no versions of their own this tells of the training code only, "
+        told += "and not of plan, contenders, verdicts and spaces)"
     if len(codes) == 1 and len(sets) == 1:
         return told
     return (
