@@ -36,7 +36,7 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     [
         ("prodigy", "prodigyopt", "prodigy"),
         ("dadapt-sgd", "pytorch_optimizer", "dadaptation"),
-        ("schedule-free-sgd", "schedulefree", "schedule_free_sgd"),
+        ("schedule-free-sgd", "schedulefree", "schedule_free"),
     ],
 )
 def test_a_missing_library_names_the_extra(
