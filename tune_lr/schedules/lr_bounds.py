@@ -75,9 +75,11 @@ def check_lrs_within(
     for i, (lr, low, high) in enumerate(zip(lrs, lows, highs, strict=True)):
         rounding = 1e-6 * lr if isinstance(optimizer.param_groups[i]["lr"], Tensor) else 0.0
         if lr < low - rounding:
-            raise BadInput("min_lr", low, f"at most the LR of parameter group {i}, which is {lr:g}")
+            expected = f"at most the LR of parameter group {i}, which is {lr:g}: pass a smaller min_lr"
+            raise BadInput("min_lr", low, expected)
         if lr > high + rounding:
-            raise BadInput("max_lr", high, f"at least the LR of parameter group {i}, which is {lr:g}")
+            expected = f"at least the LR of parameter group {i}, which is {lr:g}: pass a larger max_lr"
+            raise BadInput("max_lr", high, expected)
 
 
 def within(lrs: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from torch.optim import Optimizer
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, Missing
 from tune_lr.schedules.base import Needs, group_lrs, read_number, read_whole, write_lr
 
 _TRACE = "what LRTrace.to_dict() gave: length, steps (rising, from 0) and lrs (a list for each step)"
@@ -135,6 +135,8 @@ class FixedLR:
             BadInput: it is missing or no trace.
         """
         given = config.get("trace")
+        if given is None:
+            raise Missing("trace", "an LRTrace, its content, or the path of a file that LRTrace.save() wrote")
         if isinstance(given, (str, Path)):
             given = LRTrace.load(given)
         return cls(optimizer, given if isinstance(given, LRTrace) else LRTrace.from_dict(given))
@@ -161,6 +163,10 @@ class FixedLR:
         self.last_epoch = read_whole("last_epoch", state_dict["last_epoch"], 0)
         self.trace = trace
         self._write()
+
+    def __repr__(self) -> str:
+        lrs = ", ".join(f"{lr:.4g}" for lr in self.get_last_lr())
+        return f"FixedLR(lr={lrs}, step={self.last_epoch} of {self.trace.length})"
 
     def _write(self) -> None:
         _check_groups(self.trace, self.optimizer)

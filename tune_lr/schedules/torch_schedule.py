@@ -93,6 +93,10 @@ class TorchSchedule:
                 self.scheduler.step()
         self._stepped = True
 
+    def __repr__(self) -> str:
+        lrs = ", ".join(f"{lr:.4g}" for lr in self.get_last_lr())
+        return f"{type(self).__name__}(lr={lrs}, by {type(self.scheduler).__name__})"
+
     def get_last_lr(self) -> list[float]:
         """The LR of every parameter group, as floats."""
         return group_lrs(self.optimizer)
