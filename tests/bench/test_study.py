@@ -37,6 +37,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "2 cells. Each: 12 epochs of tuning (3 trainings of 4)" in done.output
     assert "It will take" in done.output
     assert "2 of 2  cosine with sgd on diabetes" in done.output
+    assert "Making the report ..." in done.output
+    last = done.output.strip().splitlines()[-2:]
+    assert [line.split(":")[0] for line in last] == ["Tuned", "Default"]
+    assert all(" of 1 cases, worse in " in line and "*" not in line for line in last)
     return path
 
 
@@ -184,10 +188,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_the_report_says_what_it_must(folder: Path) -> None:
     text = (folder / "report.md").read_text("utf-8")
     for said in (
-        "- command: `tune-lr bench schedules --trials 3 --epochs 4 --seeds 3 --seed 0`",
+        "- command: `tune-lr bench schedules --tasks diabetes --contenders greedy,cosine --optimizers sgd "
+        "--trials 3 --epochs 4 --seeds 3 --seed 0`",
         "torch ",
         "3 others (1000 to 1002) are reported",
-        "**Not part of this run:** constant, linear",
+        "**Not part of this run:** tasks digits-mlp",
+        "; optimizers adam, adamw; contenders constant, linear",
+        " seconds of a worker in all",
         "| the paper (arXiv 2512.14527), small models | 132 | 86.7 % | 24.5 % |",
         "Holm-corrected",
         "they do not speak of the tuning",
@@ -201,6 +208,19 @@ def test_the_report_says_what_it_must(folder: Path) -> None:
         assert said in text, said
     assert re.search(r"\d{4}-\d\d-\d\d", text)
     assert "nan" not in text.lower()
+
+
+def test_how_verdicts_are_to_be_read_is_said_once_and_pointed_to_elsewhere(folder: Path) -> None:
+    text = (folder / "report.md").read_text("utf-8")
+    assert text.count("they do not speak of the tuning") == 1
+    assert text.count("is said under *In short*") >= 3
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(20, "20 seconds"), (90, "2 minutes"), (4000, "1.1 hours")])
+def test_the_time_of_workers_is_told_in_a_unit_that_fits(folder: Path, seconds: float, said: str) -> None:
+    first, second = Study.open(folder).results()
+    cells = [{**first, "seconds": seconds}, {**second, "seconds": 0}]
+    assert f"2 cells, {said} of a worker in all" in report.report(cells, SMALL, {}, [])
 
 
 def test_the_statistics_can_be_made_again_from_the_raw_file(folder: Path) -> None:
@@ -327,6 +347,23 @@ def test_the_size_of_a_state_is_that_of_its_tensors_and_numbers() -> None:
 
     state = {"a": torch.zeros(10), "b": [1, 2.0, None], "c": {"name": "abc"}, "d": (True,)}
     assert memory.state_bytes(state) == 40 + 16 + 3 + 8
+
+
+def test_memory_is_measured_with_one_thread_and_the_others_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    seen = []
+    monkeypatch.setattr(
+        memory, "_state_after_steps", lambda *asked: seen.append(torch.get_num_threads()) or {}
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        memory.measure()
+        assert set(seen) <= {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_greedy_remembers_little_for_any_net_and_a_rate_for_each_parameter_more() -> None:

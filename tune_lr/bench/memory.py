@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tune_lr import registry
 from tune_lr.schedules import build_schedule
+from tune_lr.trials.run import threads
 
 #: Nets of three sizes: inputs and hidden units of a perceptron with 10 outputs.
 NETS = ((64, 32), (256, 256), (784, 1024))
@@ -34,7 +35,8 @@ def measure() -> list[dict[str, Any]]:
     if "hypergradient" not in registry.PARTS["schedules"]:
         return []
     rows = []
-    with torch.random.fork_rng():
+    # Several threads take ten times as long where they share their cores, and the nets are small.
+    with threads(1), torch.random.fork_rng():
         torch.manual_seed(0)
         for inputs, hidden in NETS:
             model = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, 10))

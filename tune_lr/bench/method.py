@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune_lr.bench.contenders import CONTENDERS
+from tune_lr.bench import extent
 from tune_lr.bench.paired import WORST
-from tune_lr.bench.plan import FINALISTS, Settings
+from tune_lr.bench.plan import FINALISTS, Cell, Settings
 from tune_lr.bench.tasks import STEPS
 from tune_lr.bench.verdicts import LEVEL, Case, Standing, shares
 
-#: Said wherever verdicts are told.
+#: Said at the first table of verdicts.
 READING = (
     "*Better* and *worse* speak of the two configurations that the tuning found, over training seeds "
     "alone; they do not speak of the tuning, which on another day may find others (see *Over the tunings*)."
 )
+#: Said at the others.
+READ_ABOVE = "How *better* and *worse* are to be read is said under *In short*."
 #: The same of what was not tuned.
 READING_DEFAULTS = "Here no tuning is in between: each has the defaults of its shipped space."
 
@@ -28,20 +30,20 @@ def how(settings: Settings, facts: Mapping[str, Any], results: Sequence[Mapping[
         facts: what the study notes of itself; versions of cells that do not note them are taken from here.
         results: what the cells came to.
     """
-    asked = " ".join(f"--{name} {value}" for name, value in settings.to_json().items())
+    cells = [Cell(**result["cell"]) for result in results]
     begun = str(facts.get("begun", ""))[:10]
     ended = max((str(result.get("ended", facts.get("seen", ""))) for result in results), default="")[:10]
     machine = sorted({result["cores"] for result in results if "cores" in result})
     cores = f", {' or '.join(map(str, machine))} cores" if machine else ""
-    hours = sum(result["seconds"] for result in results) / 3600
-    missing = [name for name in CONTENDERS if name not in {one["cell"]["contender"] for one in results}]
-    absent = f"\n\n**Not part of this run:** {', '.join(missing)}." if missing else ""
+    worked = _worked(sum(result["seconds"] for result in results))
+    missing = extent.left_out(cells)
+    absent = f"\n\n**Not part of this run:** {missing}." if missing else ""
     fresh, again = settings.fresh, settings.again
     on = f"; the best {FINALISTS} are tried again on {again[0]} to {again[-1]}" if again else ""
     return (
-        f"- command: `tune-lr bench schedules {asked}`\n"
+        f"- command: `{extent.command(cells, settings)}`\n"
         f"- date: {begun if begun == ended else f'{begun} to {ended}'}{cores}, one thread a training; "
-        f"{len(results)} cells, {hours:.1f} hours of a worker in all\n"
+        f"{len(results)} cells, {worked} of a worker in all\n"
         f"- versions: {_versions(facts, results)}\n"
         f"- seeds: the search draws from seed {settings.seed}{on}; {len(fresh)} others ({fresh[0]} to "
         f"{fresh[-1]}) are reported\n\n"
@@ -56,6 +58,15 @@ def conclusion(cases: Mapping[str, Sequence[Case]], over: Mapping[str, Sequence[
     return "\n".join(
         f"- {_concluded(setting, listed, over[setting])}" for setting, listed in cases.items() if listed
     )
+
+
+def verdict_lines(cases: Mapping[str, Sequence[Case]]) -> list[str]:
+    """The claim and its counts for a terminal, a line for each setting that has cases."""
+    return [
+        f"{setting.capitalize()}: {_claim(listed).replace('*', '')}: {_counts(listed)}."
+        for setting, listed in cases.items()
+        if listed
+    ]
 
 
 def meaning(settings: Settings) -> str:
@@ -103,17 +114,6 @@ def fairness(settings: Settings) -> str:
 
 
 def _concluded(setting: str, cases: Sequence[Case], rivals: Sequence[Standing]) -> str:
-    found = shares(case.verdict for case in cases)
-    better, equal, worse = found.values()
-    counts = (
-        f"better in {better} of {len(cases)} cases, worse in {worse}, and in {equal} no difference is shown"
-    )
-    if better <= worse:
-        claim = "that GreedyLR beats the others is **not supported**"
-    elif better <= len(cases) / 2:
-        claim = "GreedyLR is **more often better than worse**, but in most cases neither is shown"
-    else:
-        claim = "GreedyLR **beats the others** in most cases"
     ahead, behind = (
         [one.rival for one in rivals if one.p < LEVEL and (one.ratio < 1) == lower] for lower in (True, False)
     )
@@ -123,10 +123,34 @@ def _concluded(setting: str, cases: Sequence[Case], rivals: Sequence[Standing]) 
     where = "over tasks, optimizers and tunings" if setting == "tuned" else "over tasks and optimizers"
     note = "" if setting == "tuned" else f" {READING_DEFAULTS}"
     return (
-        f"**{setting.capitalize()}:** {claim}: by the validation loss at the end it is {counts}. Taken "
+        f"**{setting.capitalize()}:** {_claim(cases)}: by the validation loss at the end it is "
+        f"{_counts(cases)}. Taken "
         f"{where} together it is {ranked or 'neither ahead of nor behind any rival'}, as far as a test "
         f"shows.{note}"
     )
+
+
+def _claim(cases: Sequence[Case]) -> str:
+    better, _, worse = shares(case.verdict for case in cases).values()
+    if better <= worse:
+        return "that GreedyLR beats the others is **not supported**"
+    if better <= len(cases) / 2:
+        return "GreedyLR is **more often better than worse**, but in most cases neither is shown"
+    return "GreedyLR **beats the others** in most cases"
+
+
+def _counts(cases: Sequence[Case]) -> str:
+    better, equal, worse = shares(case.verdict for case in cases).values()
+    return (
+        f"better in {better} of {len(cases)} cases, worse in {worse}, and in {equal} no difference is shown"
+    )
+
+
+def _worked(seconds: float) -> str:
+    """A time in the unit that it has at least one of."""
+    if seconds < 60:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 3600 else f"{seconds / 3600:.1f} hours"
 
 
 def _versions(facts: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> str:

@@ -19,11 +19,11 @@ _SETTINGS = ("tuned", "default")
 _PARTS = ("train_10", "train_50", "train_100")
 
 
-def write_results(study: Study) -> list[Path]:
+def write_results(study: Study) -> tuple[list[Path], list[str]]:
     """Write ``results.csv``, ``results.parquet`` and ``report.md`` into the study's folder.
 
     Returns:
-        The files.
+        The files, and the verdicts of the report in a line for each setting.
 
     Raises:
         BadInput: no cell is finished, or a file of the study is damaged.
@@ -32,7 +32,8 @@ def write_results(study: Study) -> list[Path]:
     results = study.results()
     runs = table(results)
     files = [study.path / name for name in ("results.csv", "results.parquet", "report.md")]
-    text = report(results, study.settings, study.facts(), memory.measure())
+    cases = _judged(runs)
+    text = _text(results, runs, cases, study.settings, study.facts(), memory.measure())
     try:
         _compact(runs).to_csv(files[0], index=False)
         runs.to_parquet(files[1], index=False)
@@ -42,7 +43,7 @@ def write_results(study: Study) -> list[Path]:
             f"cannot write the report into {study.path} ({error.strerror or error}); finished cells are "
             "kept, and --report-only makes it anew"
         ) from error
-    return files
+    return files, method.verdict_lines(cases)
 
 
 def report(
@@ -60,9 +61,29 @@ def report(
         memory_rows: bytes of state, as ``memory.measure`` has it.
     """
     runs = table(results)
-    names = [name for name in TASKS if name in set(runs["task"])]
-    chance = {name: TASKS[name].chance for name in names}
-    cases = {setting: judge(runs, setting, chance) for setting in _SETTINGS}
+    return _text(results, runs, _judged(runs), settings, facts, memory_rows)
+
+
+def _judged(runs: pd.DataFrame) -> dict[str, list[Case]]:
+    """Every case by the validation loss at the end, by setting."""
+    return {setting: judge(runs, setting, _chance(runs)) for setting in _SETTINGS}
+
+
+def _chance(runs: pd.DataFrame) -> dict[str, float]:
+    """The loss of a constant answer by task, for the tasks that took part."""
+    return {name: task.chance for name, task in TASKS.items() if name in set(runs["task"])}
+
+
+def _text(
+    results: Sequence[Mapping[str, Any]],
+    runs: pd.DataFrame,
+    cases: Mapping[str, Sequence[Case]],
+    settings: Settings,
+    facts: Mapping[str, Any],
+    memory_rows: Sequence[Mapping[str, Any]],
+) -> str:
+    chance = _chance(runs)
+    names = list(chance)
     parts = {
         setting: {column: judge(runs, setting, chance, column) for column in _PARTS} for setting in _SETTINGS
     }
@@ -80,11 +101,11 @@ def report(
         _paper(cases, parts),
         "### Against each rival",
         standings.groups_table("rival", cases),
-        method.READING,
+        method.READ_ABOVE,
         "### By optimizer and by task",
         standings.groups_table("optimizer", cases),
         standings.groups_table("task", cases),
-        method.READING,
+        method.READ_ABOVE,
         "### Over the tunings",
         _tunings(over),
         "### Where GreedyLR loses",
@@ -101,7 +122,7 @@ def report(
         standings.parts_table(parts),
         "### Validation loss at the end",
         f"Mean over {settings.seeds} seeds ± standard deviation, diverged trainings left out and counted. "
-        f"▼: GreedyLR beside it is better, ▲: worse. {method.READING}",
+        f"▼: GreedyLR beside it is better, ▲: worse. {method.READ_ABOVE}",
         *(_folded(name, tables.losses_table(runs, name, cases)) for name in names),
         "### Memory",
         _memory(memory_rows),
@@ -168,7 +189,7 @@ def _diverged(runs: pd.DataFrame, chance: Mapping[str, float], over: Mapping[str
         return told
     return (
         f"{told}\n\nPairs of trainings (same task, optimizer and seed) of which only one diverged; p is of "
-        f"an exact sign test (McNemar's), Holm-corrected over the rivals:\n\n{only}\n\n{method.READING}"
+        f"an exact sign test (McNemar's), Holm-corrected over the rivals:\n\n{only}\n\n{method.READ_ABOVE}"
     )
 
 

@@ -61,8 +61,9 @@ def schedules(
 ) -> None:
     """Tune every schedule with the same budget under every optimizer, and compare on fresh seeds.
 
-    What it will cost is told before it begins. Ctrl-C loses the cells that are under way; the same command
-    goes on. With --write docs/evidence.md the report goes there.
+    What it will cost is told before it begins. After Ctrl-C the same command goes on with what is left.
+
+    With --write docs/evidence.md the report goes there.
     """
     from tune_lr.bench.document import check_document
     from tune_lr.bench.plan import Settings
@@ -153,13 +154,16 @@ def _report(study: Study, document: Path | None) -> None:
     from tune_lr.bench.document import publish
     from tune_lr.bench.report import write_results
 
-    files = write_results(study)
+    typer.echo("Making the report ...")
+    files, verdicts = write_results(study)
     for file in files:
         typer.echo(f"wrote {file}")
     if document is not None:
         trainings, _, text = files
         raw = publish(text.read_text("utf-8"), trainings, document)
         typer.echo(f"wrote {document} and {raw}")
+    for line in verdicts:
+        typer.echo(line)
 
 
 @contextmanager
