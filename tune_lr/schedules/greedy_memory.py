@@ -17,7 +17,7 @@ from tune_lr.schedules.greedy_rule import bar_below
 from tune_lr.schedules.greedy_settings import check_settings, spread_bounds
 from tune_lr.schedules.lr_bounds import within
 from tune_lr.schedules.replay import LRTrace
-from tune_lr.schedules.smoothing import RunningMean, newest
+from tune_lr.schedules.smoothing import RunningMean
 
 SETTINGS = (
     "mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "warmup", "eps", "verbose",
@@ -140,7 +140,7 @@ class GreedyMemory(ReduceLROnPlateau):
         best = read_number("best", state["best"])
         window = RunningMean(settings["window_size"]) if settings["smooth"] else None
         if window is not None and "_streaming_avg" in state:
-            window.load_state_dict(newest(state["_streaming_avg"], window.window_size))
+            window.load_state_dict(state["_streaming_avg"], window.window_size)
         if "history" in state_dict or not state_dict:
             log = Decisions.from_state(state["history"])
         else:
@@ -181,7 +181,7 @@ class GreedyMemory(ReduceLROnPlateau):
         memory["warmup_counter"] = min(state["warmup_counter"], self.warmup)
         memory["best"] = state["best"] if theirs["mode"] == self.mode else math.inf
         if self.smooth and "_streaming_avg" in state:
-            memory["_streaming_avg"] = newest(state["_streaming_avg"], self.window_size)
+            memory["_streaming_avg"] = state["_streaming_avg"]  # cut to its own window_size when loaded
         history = Decisions(state["last_epoch"], lrs).state_dict()
         self.load_state_dict({**own, **memory, "_last_lr": lrs, "history": history})
 

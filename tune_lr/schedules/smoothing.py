@@ -104,16 +104,21 @@ class RunningMean:
         """``window_size``, ``values`` and their ``sum``, as copies (the published scheduler's format)."""
         return {"window_size": self.window_size, "values": list(self.values), "sum": self.sum}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], window_size: int | None = None) -> None:
         """Take over a state, also one of the published scheduler; non-finite values in it are dropped.
+
+        Args:
+            state: ``window_size``, ``values`` and their ``sum``.
+            window_size: in place of the state's; of more values the newest are kept.
 
         Raises:
             BadInput: it is none; nothing changed.
         """
-        window_size = read_whole("window_size", state.get("window_size", self.window_size), 1)
-        values = state.get("values", ())
-        if not isinstance(values, (list, tuple, deque)):
-            raise BadInput("a window's values", values, "a list of numbers")
+        if not isinstance(state, Mapping) or not isinstance(state.get("values"), (list, tuple, deque)):
+            raise BadInput("_streaming_avg", state, "a window's state: window_size, values and sum")
+        size = state.get("window_size", self.window_size) if window_size is None else window_size
+        window_size = read_whole("window_size", size, 1)
+        values = list(state["values"])
         given = [read_number("a window's values", value) for value in values][-window_size:]
         total = read_number("a window's sum", state.get("sum", 0.0))
         self.window_size = window_size
@@ -145,21 +150,6 @@ class RunningMean:
         if math.isfinite(self.sum):
             return self.sum / count
         return _exact_sum(value / count for value in self.values)
-
-
-def newest(state: Mapping[str, Any], window_size: int) -> dict[str, Any]:
-    """The state of a window of ``window_size`` that begins with the newest values of another.
-
-    Raises:
-        BadInput: it is no state of a window.
-    """
-    if not isinstance(state, Mapping) or not isinstance(state.get("values"), (list, tuple, deque)):
-        raise BadInput("_streaming_avg", state, "a window's state: window_size, values and sum")
-    values = list(state["values"])
-    if len(values) <= window_size:
-        return {**state, "window_size": window_size}
-    kept = [read_number("a window's values", value) for value in values[-window_size:]]
-    return {"window_size": window_size, "values": kept, "sum": _exact_sum(kept)}
 
 
 def _exact_sum(values: Iterable[float]) -> float:
