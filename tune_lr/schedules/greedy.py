@@ -166,22 +166,22 @@ class GreedyLR(GreedyMemory):
 
     def _step_after_change(self, value: float) -> None:
         """One step while a raise or a cut is recent; ``value`` with its sign turned for ``max``."""
-        cooling = self.cooldown_counter > 0
         if self.after_change == "ignore":
             self._step_ignoring(value)
             return
+        cooling = self.cooldown_counter > 0
         if cooling:
             self.cooldown_counter -= 1
         else:
             self.warmup_counter -= 1
+        goes_on = self.after_change == "continue"
+        if goes_on:
+            self._judge(value)  # for the best metric alone: the counts stand at zero
         self.num_bad_epochs = self.num_good_epochs = 0
-        if self.after_change == "continue":
-            self._judge(value)
-            self.num_bad_epochs = self.num_good_epochs = 0
-            if cooling:
-                self._cut(value, "cooldown")
-            else:
-                self._raise(value, "warmup")
+        if goes_on and cooling:
+            self._cut(value, "cooldown")
+        elif goes_on:
+            self._raise(value, "warmup")
 
     def _step_ignoring(self, value: float) -> None:
         self._judge(value)

@@ -11,7 +11,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tune_lr.errors import BadInput
-from tune_lr.schedules.base import carried_lrs, exact_lrs, read_lrs, read_number, read_whole, write_lr
+from tune_lr.schedules.base import (
+    carried_lrs,
+    check_no_group_gone,
+    exact_lrs,
+    read_lrs,
+    read_number,
+    read_whole,
+    write_lr,
+)
 from tune_lr.schedules.decisions import Decision, Decisions, Move
 from tune_lr.schedules.greedy_rule import bar_below
 from tune_lr.schedules.greedy_settings import check_settings, spread_bounds
@@ -214,9 +222,7 @@ class GreedyMemory(ReduceLROnPlateau):
 
     def _look_again(self) -> list[float]:
         groups = self.optimizer.param_groups
-        if len(groups) < len(self.min_lrs):
-            expected = f"the {len(self.min_lrs)} that the schedule began with (build a new one)"
-            raise BadInput("parameter groups", len(groups), expected)
+        check_no_group_gone(self.optimizer, len(self.min_lrs))
         lrs = exact_lrs(groups, self._lrs)
         for i, lr in enumerate(lrs):
             if not 0.0 <= lr < math.inf:

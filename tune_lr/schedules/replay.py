@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from torch.optim import Optimizer
 
 from tune_lr.errors import BadInput, Missing
-from tune_lr.schedules.base import Needs, group_lrs, read_number, read_whole, write_lr
+from tune_lr.schedules.base import Needs, group_lrs, read_lrs, read_whole, write_lr
 
 _TRACE = "what LRTrace.to_dict() gave: length, steps (rising, from 0) and lrs (a list for each step)"
 
@@ -183,9 +183,4 @@ def _check_groups(trace: LRTrace, optimizer: Optimizer) -> None:
 
 def _read_lr(value: Any) -> float:
     """One LR of a trace; NaN for None."""
-    if value is None:
-        return math.nan
-    lr = math.inf if isinstance(value, (list, tuple)) else read_number("trace lrs", value)
-    if not 0.0 <= lr < math.inf:
-        raise BadInput("trace lrs", value, "finite numbers of 0 or more")
-    return lr
+    return math.nan if value is None else read_lrs("trace lrs", [value], 1)[0]
