@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trials": {"schedules", "trials.decisions"} | VALUES,
     # The file of a trial's folder that people look at; it needs no torch.
     "trials.decisions": {"schedules"} | GROUND,
-    "history": VALUES,
+    # An experiment's own journal is a log as well, and its record a pure fold of it.
+    "history": {"record", "spacefile", "plain_yaml"} | VALUES,
     "prior": {"history"} | VALUES,
     "searchers": PAST,
     # A rule that proposes configurations as well (population-based training) brings its own searcher.

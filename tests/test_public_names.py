@@ -42,6 +42,8 @@ REGISTERED = {
     },
     "searchers": {"random", "cqr", "bore", "bohb", "tpe"},
     "trial_schedulers": {"asha", "asha-promote", "median", "none"},
+    "importers": {"tune-lr", "syne-tune", "ray", "optuna", "mlflow", "huggingface", "tensorboard"}
+    | {"wandb", "table"},
     "engines": {"inline", "ray", "syne-tune"},
     "native_schedulers": {
         "ray/native-asha",

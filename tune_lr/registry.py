@@ -1,8 +1,8 @@
 """Public name -> "module:attribute". Adding a part is one file and one line here (or an entry point).
 
 Nothing is imported until it is asked for. Other packages add theirs with entry points in the groups
-``tune_lr.schedules``, ``tune_lr.optimizers``, ``tune_lr.searchers``, ``tune_lr.trial_schedulers`` and
-``tune_lr.engines``.
+``tune_lr.schedules``, ``tune_lr.optimizers``, ``tune_lr.searchers``, ``tune_lr.trial_schedulers``,
+``tune_lr.importers`` and ``tune_lr.engines``.
 """
 
 from __future__ import annotations
@@ -73,6 +73,18 @@ PARTS: dict[str, dict[str, str]] = {
         "syne-tune/native-median": "tune_lr.engines.on_syne.native:NativeMedian",
         "syne-tune/pbt": "tune_lr.engines.on_syne.native:Pbt",
     },
+    # In the order in which they are asked whether a file or folder is theirs: the most particular first.
+    "importers": {
+        "tune-lr": "tune_lr.history.importers.tune_lr:TuneLR",
+        "syne-tune": "tune_lr.history.importers.syne_tune:SyneTune",
+        "ray": "tune_lr.history.importers.ray:Ray",
+        "optuna": "tune_lr.history.importers.optuna:Optuna",
+        "mlflow": "tune_lr.history.importers.mlflow:MLflow",
+        "huggingface": "tune_lr.history.importers.huggingface:HuggingFace",
+        "tensorboard": "tune_lr.history.importers.tensorboard:TensorBoard",
+        "wandb": "tune_lr.history.importers.wandb:WandB",
+        "table": "tune_lr.history.importers.table:Table",
+    },
     # What opens by itself: functions that draw an experiment or a trial, and the listener that shows a job.
     "views": {
         "progress": "tune_lr.views.progress:Progress",
@@ -97,6 +109,8 @@ EXTRAS = {
     "transformers": "huggingface",
     "accelerate": "huggingface",
     "lightning": "lightning",
+    "mlflow": "mlflow",
+    "tensorboard": "tensorboard",
 }
 
 

@@ -1,0 +1,1 @@
+"""History: reports of past experiments, whatever tool wrote them, in one schema."""
