@@ -140,9 +140,9 @@ def asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
         ("trial_scheduler_option", "trial_scheduler_options"),
     ):
         if pairs := asked.pop(name, None):
-            asked[field] = {key: plain(value) for key, value in _pairs(name, pairs)}
+            asked[field] = {key: plain(value) for key, value in pairs_of(name, pairs)}
     if pairs := asked.pop("describe", None):
-        asked["task"] = dict(_pairs("describe", pairs))
+        asked["task"] = dict(pairs_of("describe", pairs))
     keep = asked.get("keep_checkpoints")
     if keep is not None and re.fullmatch(r"-?[0-9]{1,9}", keep):
         asked["keep_checkpoints"] = int(keep)
@@ -161,7 +161,8 @@ def plain(text: str) -> Any:
     return text
 
 
-def _pairs(name: str, pairs: Iterable[str]) -> Iterable[tuple[str, str]]:
+def pairs_of(name: str, pairs: Iterable[str]) -> Iterable[tuple[str, str]]:
+    """The keys and values of a repeatable option; raises BadInput for what is no ``key=value``."""
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():

@@ -22,6 +22,13 @@ def short(value: object) -> str:
     return "" if value is None else str(value)
 
 
+def brief(value: object, most: int = 40) -> str:
+    """:func:`short`, cut to so many characters: what a stranger's log calls something may be a novel."""
+    # Cut first, since the text may be megabytes; quoted once more where the cut leaves a space at the end.
+    text = short(value[: most + 1] if isinstance(value, str) else value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def duration(seconds: float) -> str:
     """``8 s``, ``3 min 05 s``, ``2 h 10 min``."""
     whole = max(0, round(seconds))
