@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune_lr.cli import bench, look, run
+from tune_lr.cli import bench, history, look, run
 from tune_lr.cli.errors import Commands
 from tune_lr.cli.range import lr_range
 
@@ -27,6 +27,7 @@ app.command("plot")(look.plot)
 app.command("spaces")(look.spaces)
 app.command("range")(lr_range)
 app.add_typer(bench.app, name="bench")
+app.add_typer(history.app, name="history")
 
 
 def _version(asked: bool) -> None:

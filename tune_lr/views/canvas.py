@@ -35,24 +35,30 @@ def sheet(width: float, height: float) -> Figure:
     return Picture(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def logarithmic(axes: Axes) -> None:
-    """Make the upward axis logarithmic, its ticks plain numbers."""
+def logarithmic(axes: Axes, across: bool = False) -> None:
+    """Make the upward axis logarithmic, or the one ``across``, its ticks plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if float(high) / float(low) < 1000 else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    (axes.set_xscale if across else axes.set_yscale)("log")
+    low, high = axes.get_xlim() if across else axes.get_ylim()
+    axis = axes.xaxis if across else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if float(high) / float(low) < 1000 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib takes for no formula."""
+    return text.replace("$", r"\$")
 
 
 def dress(axes: Axes, title: str, across: str, up: str) -> None:
     """Title, labels and grid."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK)
-    axes.set_xlabel(across, color=INK)
-    axes.set_ylabel(up, color=INK)
+    axes.set_title(literal(title), loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.set_xlabel(literal(across), color=INK)
+    axes.set_ylabel(literal(up), color=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True, color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -47,6 +47,8 @@ class Curves:
     #: Epochs spent over all trials, and the best value at that moment.
     spent: list[int]
     best_so_far: list[float]
+    #: What is counted along a curve.
+    unit: str = "epoch"
 
     def of_status(self, status: Status) -> list[Curve]:
         """The trials of one status, without the best one."""
@@ -85,6 +87,11 @@ def curves(experiment: Experiment) -> Curves:
                 curve.lrs.append(float(lr))
         found.append(curve)
     return Curves(objective.metric, objective.mode, found, incumbent.trial_id, spent, best_so_far)
+
+
+def best_label(best: Curve) -> str:
+    """What a legend says of the best trial."""
+    return f"best: trial {best.trial_id} ({best.status})"
 
 
 def is_wide(values: Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ from tune_lr.views.curves import (
     COLOURS,
     Curve,
     Curves,
+    best_label,
     curves,
     is_wide,
     suits_logarithm,
@@ -43,10 +44,10 @@ def _figure(found: Curves, name: str) -> Any:
     titles = [f"{found.metric} of each trial", "learning rate of each trial", f"best {found.metric} so far"]
     chart = make_subplots(rows=1, cols=3, subplot_titles=[html.escape(title) for title in titles])
     for status in reversed(STATUSES):
-        _add(chart, found.of_status(status), status, COLOURS[status], 1.3)
+        add_lines(chart, found.of_status(status), status, COLOURS[status], 1.3)
     if found.best_curve is not None:
-        label = f"best: trial {found.best_curve.trial_id} ({found.best_curve.status})"
-        _add(chart, [found.best_curve], label, BEST_COLOUR, 3.5)
+        label = best_label(found.best_curve)
+        add_lines(chart, [found.best_curve], label, BEST_COLOUR, 3.5)
     chart.add_scatter(
         x=found.spent, y=found.best_so_far, row=1, col=3, mode="lines", line_shape="hv",
         line={"color": BEST_COLOUR, "width": 3}, showlegend=False,
@@ -76,26 +77,36 @@ def _axes(chart: Any, found: Curves) -> None:
         chart.update_xaxes(title_text=label, row=1, col=column)
 
 
-def _add(chart: Any, group: list[Curve], label: str, colour: str, width: float) -> None:
+def add_lines(
+    chart: Any,
+    group: list[Curve],
+    label: str,
+    colour: str,
+    width: float,
+    unit: str = "epoch",
+    columns: tuple[int, int] = (1, 2),
+) -> None:
     """The lines of a group as one trace a panel, with gaps between them: hundreds of trials stay quick."""
     panels = [[(curve, curve.epochs, curve.values) for curve in group]]
     panels.append([(curve, curve.lr_epochs, curve.lrs) for curve in group])
-    for column, lines in enumerate(panels, start=1):
+    for column, lines in zip(columns, panels, strict=True):
         across: list[int | None] = []
         up: list[float | None] = []
         said: list[str] = []
+        # Of a line of one point nothing is seen without its marker.
+        points = len(group) < 2 or any(len(epochs) == 1 for _, epochs, _ in lines)
         for curve, epochs, values in lines:
             across += [*epochs, None]
             up += [*values, None]
             said += [_told(curve)] * (len(epochs) + 1)
         chart.add_scatter(
             x=across, y=up, text=said, row=1, col=column, name=html.escape(label), legendgroup=label,
-            showlegend=column == 1 and bool(group), mode="lines+markers" if len(group) < 2 else "lines",
+            showlegend=column == 1 and bool(group), mode="lines+markers" if points else "lines",
             line={"color": colour, "width": width}, opacity=1.0 if width > 2 else 0.6,
-            hovertemplate="%{text}<br>epoch %{x}: %{y:.4g}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{unit} %{{x}}: %{{y:.4g}}<extra></extra>",
         )  # fmt: skip
 
 
 def _told(curve: Curve) -> str:
     knobs = (f"{html.escape(name)} {html.escape(short(value))}" for name, value in curve.config.items())
-    return "<br>".join([f"<b>trial {curve.trial_id}</b> ({curve.status})", *knobs])
+    return "<br>".join([f"<b>trial {html.escape(curve.trial_id)}</b> ({curve.status})", *knobs])

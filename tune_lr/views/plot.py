@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tune_lr.experiment import Experiment
-from tune_lr.views.canvas import INK, dress, logarithmic, sheet
+from tune_lr.views.canvas import INK, dress, literal, logarithmic, sheet
 from tune_lr.views.curves import (
     BEST_COLOUR,
     COLOURS,
     Curve,
     Curves,
+    best_label,
     curves,
     is_wide,
     suits_logarithm,
@@ -33,9 +34,9 @@ def figure(experiment: Experiment) -> Figure:
     with_lr = any(curve.lrs for curve in found.trials)
     picture = sheet(13.5 if with_lr else 9.5, 4.2)
     axes = picture.subplots(1, 3 if with_lr else 2, squeeze=False)[0]
-    _losses(axes[0], found)
+    losses(axes[0], found)
     if with_lr:
-        _rates(axes[1], found)
+        rates(axes[1], found)
     _best(axes[-1], found)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
@@ -45,8 +46,9 @@ def figure(experiment: Experiment) -> Figure:
     return picture
 
 
-def _losses(axes: Axes, found: Curves) -> None:
-    dress(axes, f"{found.metric} of each trial", "epoch", found.metric)
+def losses(axes: Axes, found: Curves) -> None:
+    """Every trial's values of the metric; what failed or diverged ends in a cross."""
+    dress(axes, f"{found.metric} of each trial", found.unit, found.metric)
     view = view_of(found)
     _lines(axes, found, lambda curve: (curve.epochs, curve.values))
     for curve in found.trials:
@@ -61,8 +63,9 @@ def _losses(axes: Axes, found: Curves) -> None:
         logarithmic(axes)
 
 
-def _rates(axes: Axes, found: Curves) -> None:
-    dress(axes, "learning rate of each trial", "epoch", "lr")
+def rates(axes: Axes, found: Curves) -> None:
+    """Every trial's learning rate."""
+    dress(axes, "learning rate of each trial", found.unit, "lr")
     _lines(axes, found, lambda curve: (curve.lr_epochs, curve.lrs))
     if all(lr > 0 for curve in found.trials for lr in curve.lrs):
         logarithmic(axes)
@@ -97,7 +100,7 @@ def _lines(axes: Axes, found: Curves, points: Any) -> None:
             _line(axes, points(curve), COLOURS[status], faint, 1.2, status if i == 0 else None)
     best: Curve | None = found.best_curve
     if best is not None and points(best)[0]:
-        _line(axes, points(best), BEST_COLOUR, 1.0, 2.8, f"best: trial {best.trial_id} ({best.status})")
+        _line(axes, points(best), BEST_COLOUR, 1.0, 2.8, literal(best_label(best)))
 
 
 def _line(axes: Axes, points: Any, colour: str, alpha: float, width: float, label: str | None) -> None:
