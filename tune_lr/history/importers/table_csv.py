@@ -1,0 +1,220 @@
+"""Tables in text: comma, semicolon or tab between values, plain or gzip."""
+
+from __future__ import annotations
+
+import csv
+import re
+import zlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+from tune_lr.errors import BadInput
+from tune_lr.history import files
+from tune_lr.history.importers.table_files import (
+    ARROW,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    Kind,
+    Retype,
+    first_line,
+    kind_of,
+    once,
+)
+from tune_lr.history.log import Skipped
+
+BLOCK = 4 * 1024**2
+#: What an empty cell looks like. NaN is none of these: it is a value, and says that a trial diverged.
+EMPTY = ["", "NULL", "null", "None", "NA", "N/A", "#N/A", "<NA>"]
+_TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
+_OF_COLUMN = re.compile(r"In CSV column #(\d+)")
+
+
+def header(path: Path) -> list[str] | None:
+    """The names in the first line of a CSV file; None where there is no such line."""
+    try:
+        return _dialect(path)[0]
+    except (BadInput, OSError):
+        return None
+
+
+class CsvFile:
+    """Comma, semicolon or tab between values, plain or gzip."""
+
+    def __init__(self, path: Path, skipped: Skipped) -> None:
+        self.path, self.skipped = path, skipped
+        names, self._delimiter, self._encoding = _dialect(path)
+        self._names = once(names, path, skipped)
+        self.kinds: dict[str, Kind] = {}
+        self.mixed: set[str] = set()
+        self._ragged = 0
+        kinds = self._first_kinds()
+        if pa.binary() in kinds:
+            self._as_latin()
+            kinds = self._first_kinds()
+        for name, kind in zip(self._names, kinds, strict=True):
+            if name is not None:
+                self.kinds[name] = kind_of(kind)
+
+    def _first_kinds(self) -> list[Any]:
+        with _open(self.path) as file:
+            return list(self._reader(file, None).schema.types)
+
+    def _as_latin(self) -> None:
+        self._encoding = "latin-1"
+        self.skipped.add(self.path.name, "text that is not UTF-8, read as Latin-1")
+
+    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
+        types = {
+            str(place): pa.string() if name in texts else ARROW[self.kinds[name]]
+            for place, name in enumerate(self._names)
+            if name is not None and name in wanted
+        }
+        names = [self._names[int(place)] for place in types]
+        rows = self._ragged = 0
+        with _open(self.path) as file:
+            try:
+                for batch in self._reader(file, types):
+                    rows += batch.num_rows
+                    if rows > MOST_ROWS:
+                        raise files.bad(self.path, f"a table of at most {MOST_ROWS} rows")
+                    yield dict(zip(names, batch.columns, strict=True))  # type: ignore[arg-type]
+            except pa.ArrowInvalid as error:
+                self._turned(error)
+                raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
+            except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError) as error:
+                raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
+        self.skipped.add(self.path.name, "a row with more or fewer values than columns", self._ragged)
+
+    def _turned(self, error: Exception) -> None:
+        """Makes text of the column that an error is about, and asks to read again."""
+        text = str(error)
+        if self._encoding == "utf8" and "UTF8" in text:
+            self._as_latin()
+            raise Retype from None
+        found = _OF_COLUMN.search(text)
+        name = self._names[int(found[1])] if found and int(found[1]) < len(self._names) else None
+        if "conversion error" in text and name is not None and self.kinds[name] != "text":
+            self.kinds[name] = "text"
+            self.mixed.add(name)
+            raise Retype from None
+
+    def _reader(self, file: IO[bytes], types: dict[str, Any] | None) -> Any:
+        places = [str(place) for place in range(len(self._names))]
+        try:
+            return pyarrow.csv.open_csv(
+                pa.PythonFile(file, mode="r"),
+                pyarrow.csv.ReadOptions(
+                    column_names=places,
+                    skip_rows_after_names=1,
+                    block_size=BLOCK,
+                    use_threads=False,
+                    encoding=self._encoding,
+                ),
+                pyarrow.csv.ParseOptions(
+                    delimiter=self._delimiter,
+                    newlines_in_values=True,
+                    invalid_row_handler=self._pass_over,
+                ),
+                pyarrow.csv.ConvertOptions(
+                    column_types=types or {},
+                    include_columns=list(types or []),
+                    null_values=EMPTY,
+                    true_values=_TRUE,
+                    false_values=_FALSE,
+                    strings_can_be_null=True,
+                    timestamp_parsers=["%"],  # none: a date is text
+                ),
+            )
+        except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError, ValueError) as error:
+            self._turned(error)
+            raise files.bad(self.path, f"a table with rows ({first_line(error)})") from None
+
+    def _pass_over(self, row: Any) -> str:
+        self._ragged += 1
+        return "skip"
+
+
+@dataclass
+class _Bounded:
+    """A gzip file that is expanded no further than a log would be; of a torn one what stands before."""
+
+    packed: IO[bytes]
+    path: Path
+    closed: bool = False
+    _inflate: Any = field(default_factory=lambda: zlib.decompressobj(31))
+    _ready: bytes = b""
+    _seen: int = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, at most ``size``."""
+        parts, missing = [], size if size >= 0 else files.LARGEST_VALUE
+        while missing > 0 and (part := self._some(missing)):
+            parts.append(part)
+            missing -= len(part)
+        self._seen += sum(map(len, parts))
+        if self._seen > files.LARGEST_VALUE:
+            raise files.bad(self.path, f"a file that expands to at most {files.LARGEST_VALUE} bytes")
+        return b"".join(parts)
+
+    def _some(self, size: int) -> bytes:
+        while True:
+            if self._inflate.eof:  # several may stand one after another
+                self._ready, self._inflate = self._inflate.unused_data, zlib.decompressobj(31)
+            self._ready = self._ready or self.packed.read(1024**2)
+            if not self._ready:
+                return b""
+            part: bytes = self._inflate.decompress(self._ready, size)
+            self._ready = self._inflate.unconsumed_tail if not self._inflate.eof else b""
+            if part:
+                return part
+
+    def close(self) -> None:
+        self.packed.close()
+        self.closed = True
+
+    def __enter__(self) -> _Bounded:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open(path: Path) -> Any:
+    file = files.open_plain(path)
+    return _Bounded(file, path) if path.name.lower().endswith(".gz") else file
+
+
+def _dialect(path: Path) -> tuple[list[str], str, str]:
+    """The names in the first line, what stands between them, and the encoding."""
+    with _open(path) as file:
+        try:
+            start = file.read(files.HEAD)
+        except zlib.error as error:
+            raise files.bad(path, f"a gzip file ({error})") from None
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf8"
+    if encoding == "utf8" and b"\0" in start:
+        raise files.bad(path, "a table in text, without zero bytes")
+    text = start.decode("utf-16" if encoding == "utf-16" else "utf-8-sig", "replace")
+    line = text.lstrip("\r\n").splitlines()[0] if text.strip() else ""
+    tabs = ".tsv" in path.name.lower()
+    delimiter = "\t" if tabs else max(",;\t", key=line.count)
+    try:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise files.bad(path, f"a table with a header ({error})") from None
+    if not names or len(names) > MOST_COLUMNS or all(_is_number(name) or not name.strip() for name in names):
+        raise files.bad(path, "a table whose first line names its columns")
+    return [name.strip() for name in names], delimiter, encoding
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""The files of tables: what columns one has and of what kind, and their values in batches.
+
+A number is a float here whatever its file says, so that a column whose first rows are whole goes on; which
+columns were whole is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from tune_lr.history import files
+from tune_lr.history.log import Skipped
+
+Kind = Literal["whole", "number", "bool", "text", "other"]
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+LINE_SUFFIXES = (".jsonl", ".ndjson")
+SUFFIXES = (*TEXT_SUFFIXES, *LINE_SUFFIXES, ".parquet")
+#: A log of a million reports is large; what has far more rows is no log, or a trap.
+MOST_ROWS = 50_000_000
+MOST_COLUMNS = 20_000
+
+
+class TableFile(Protocol):
+    """One table. ``kinds`` has its columns in their order, by name; ``mixed`` those of numbers and text."""
+
+    kinds: dict[str, Kind]
+    mixed: set[str]
+
+    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
+        """The wanted columns, some rows at a time; ``texts`` come as text whatever they hold.
+
+        Raises:
+            Retype: a column is not of the kind it began as; ask again.
+            BadInput: the rest cannot be read.
+        """
+        ...
+
+
+class Retype(Exception):
+    """A column has turned out as text: its kind is changed, and the file is to be read again."""
+
+
+def suffix_of(path: Path) -> str | None:
+    """Which of the suffixes of tables a file has."""
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+
+
+class ParquetFile:
+    """A Parquet file; columns that are neither numbers, truth nor text are passed over."""
+
+    def __init__(self, path: Path, skipped: Skipped) -> None:
+        self.path = path
+        self.mixed: set[str] = set()
+        with files.open_plain(path) as file:
+            try:
+                read = pyarrow.parquet.ParquetFile(file)
+                schema, rows = read.schema_arrow, read.metadata.num_rows
+            except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+                raise files.bad(path, f"a Parquet file that can be read ({first_line(error)})") from None
+        if rows > MOST_ROWS:
+            raise files.bad(path, f"a table of at most {MOST_ROWS} rows")
+        names = once([*schema.names], path, skipped)
+        self.kinds = {
+            name: kind_of(kind) for name, kind in zip(names, schema.types, strict=True) if name is not None
+        }
+
+    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
+        names = [name for name in self.kinds if name in wanted and self.kinds[name] != "other"]
+        with files.open_plain(self.path) as file:
+            try:
+                read = pyarrow.parquet.ParquetFile(file)
+                for batch in read.iter_batches(batch_size=64 * 1024, columns=names, use_threads=False):
+                    yield {name: self._plain(batch.column(name), name in texts) for name in names}
+            except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
+                raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
+
+    @staticmethod
+    def _plain(column: pa.Array, as_text: bool) -> pa.Array:
+        kind = kind_of(column.type)
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        return column.cast(pa.string() if as_text else ARROW[kind], safe=False)
+
+
+def once(names: list[str], path: Path, skipped: Skipped) -> list[str | None]:
+    """Each name once: of columns of one name the first is taken."""
+    seen: set[str] = set()
+    kept: list[str | None] = []
+    for name in names:
+        if name in seen:
+            skipped.add(path.name, f"column {name[:100]!r}, which stands there twice")
+        kept.append(None if name in seen or not name else name)
+        seen.add(name)
+    return kept
+
+
+ARROW: dict[Kind, Any] = {
+    "whole": pa.float64(),
+    "number": pa.float64(),
+    "bool": pa.bool_(),
+    "text": pa.string(),
+}
+
+
+def kind_of(found: Any) -> Kind:
+    """What a column holds; one that is empty as far as it was looked at may hold numbers."""
+    types = pa.types
+    if types.is_dictionary(found):
+        return kind_of(found.value_type)
+    if types.is_integer(found):
+        return "whole"
+    if types.is_floating(found) or types.is_null(found) or types.is_decimal(found):
+        return "number"
+    if types.is_boolean(found):
+        return "bool"
+    if types.is_string(found) or types.is_large_string(found):
+        return "text"
+    return "text" if types.is_date(found) or types.is_timestamp(found) or types.is_time(found) else "other"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, for a message."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

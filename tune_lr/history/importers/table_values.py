@@ -1,0 +1,122 @@
+"""Values of a table's columns as the columns of a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tune_lr.history.importers.table_files import Kind
+from tune_lr.history.log import Skipped
+from tune_lr.journal import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OURS: dict[str, Status] = {word: word for word in get_args(Status)}
+_LARGEST_WHOLE = 2.0**53
+
+
+def numbers(column: pa.Array, name: str, where: str, skipped: Skipped) -> np.ndarray[Any, Any]:
+    """A column as floats: empty cells, and what is no number (counted), are NaN."""
+    import pandas as pd
+
+    if pa.types.is_string(column.type):
+        texts = column.to_pandas()
+        found: np.ndarray[Any, Any] = pd.to_numeric(texts, errors="coerce").to_numpy("float64")
+        named_nan = texts.str.strip().str.lower().isin(["nan", "+nan", "-nan"]).to_numpy()
+        lost = np.isnan(found) & texts.notna().to_numpy() & ~named_nan
+        skipped.add(where, f"a value of {name[:100]!r} that is no number", int(lost.sum()))
+        return found
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.float64())
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype="float64")
+
+
+def whole(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Where floats are whole numbers that a float holds exactly."""
+    found: np.ndarray[Any, Any] = np.isfinite(values) & (np.abs(values) < _LARGEST_WHOLE)
+    found &= np.floor(values) == values
+    return found
+
+
+def whole_column(chunks: list[pa.Array], name: str, where: str, skipped: Skipped) -> pd.Series[Any]:
+    """Whole numbers that may be missing."""
+    found = np.concatenate([numbers(chunk, name, where, skipped) for chunk in chunks])
+    good = whole(found)
+    odd = int((~good & ~np.isnan(found)).sum())
+    skipped.add(where, f"a value of {name[:100]!r} that is no whole number", odd)
+    return _whole_series(found, ~good)
+
+
+def _whole_series(found: np.ndarray[Any, Any], missing: np.ndarray[Any, Any]) -> pd.Series[Any]:
+    import pandas as pd
+
+    values = np.where(missing, 0, found).astype("int64")
+    series: pd.Series[Any] = pd.Series(pd.arrays.IntegerArray(values, missing) if missing.any() else values)
+    return series
+
+
+def knob_column(
+    chunks: list[pa.Array], kind: Kind, mixed: bool, knob: str, where: str, skipped: Skipped
+) -> pd.Series[Any]:
+    """A knob's values, of every trial: whole numbers, numbers, truth or text; missing where there is none."""
+    import pandas as pd
+
+    series: pd.Series[Any]
+    if kind in ("whole", "number"):
+        found = np.concatenate([numbers(chunk, knob, where, skipped) for chunk in chunks])
+        endless = np.isinf(found)
+        skipped.add(where, f"a value of knob {knob[:100]!r} that is not finite", int(endless.sum()))
+        found = np.where(endless, np.nan, found)
+        if kind == "whole" and (whole(found) | np.isnan(found)).all():
+            return _whole_series(found, np.isnan(found))
+        series = pd.Series(found)
+        return series
+    column = pa.chunked_array(chunks)
+    if kind == "bool":
+        series = column.to_pandas()
+        return series.astype("boolean") if column.null_count else series.astype("bool")
+    texts = column.to_pylist()
+    series = pd.Series([_value(text) for text in texts] if mixed else texts, dtype=object)
+    return series
+
+
+def _value(text: str | None) -> object:
+    """What a text is that stands among numbers."""
+    if text is None:
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not np.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and text.lstrip("+-").isdigit() else number
+
+
+def statuses(
+    texts: list[str | None], words: Mapping[str, Status], where: str, skipped: Skipped
+) -> list[Status | None]:
+    """Their words as ours; a word that nobody explained is counted and says nothing."""
+    found: list[Status | None] = []
+    for text in texts:
+        status = None if text is None else words.get(text) or _OURS.get(text.strip().lower())
+        if status is None and text is not None:
+            skipped.add(where, f"status {text[:100]!r}, which is none of {', '.join(_OURS)}")
+        found.append(status)
+    return found
+
+
+def joined(columns: list[pa.Array]) -> pa.Array:
+    """Columns as one of text, a row's values beside one another; None where the last is empty."""
+    texts = [column.cast(pa.string()) for column in columns]
+    if len(texts) == 1:
+        return texts[0]
+    filled = [pc.fill_null(text, "") for text in texts[:-1]]
+    return pc.binary_join_element_wise(*filled, texts[-1], "\x1f")
