@@ -14,6 +14,7 @@ from tune_lr.history.importers.table_csv import CsvFile, header
 from tune_lr.history.importers.table_files import (
     LINE_SUFFIXES,
     TEXT_SUFFIXES,
+    Kind,
     ParquetFile,
     Retype,
     TableFile,
@@ -107,7 +108,8 @@ def read_table(path: Path, asked: Asked, skipped: Skipped) -> _Read:
         BadInput: it is no table, what its columns mean cannot be told, or no row can be read.
     """
     file = open_table(path, skipped)
-    roles = roles_of(file.kinds, asked, path.name)
+    meant: dict[str, Kind] = {**file.kinds, **dict.fromkeys(file.mostly, "number")}
+    roles = roles_of(meant, asked, path.name)
     for name in roles.left:
         skipped.add(path.name, f"column {name[:100]!r}, which is neither number nor knob")
     before = skipped.counts.copy()

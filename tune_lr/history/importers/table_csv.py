@@ -22,6 +22,7 @@ from tune_lr.history.importers.table_files import (
     Kind,
     Retype,
     first_line,
+    is_number,
     kind_of,
     once,
 )
@@ -31,6 +32,7 @@ BLOCK = 4 * 1024**2
 #: What an empty cell looks like. NaN is none of these: it is a value, and says that a trial diverged.
 EMPTY = ["", "NULL", "null", "None", "NA", "N/A", "#N/A", "<NA>"]
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
+_LOOKED_AT = 1000
 _OF_COLUMN = re.compile(r"In CSV column #(\d+)")
 
 
@@ -51,18 +53,29 @@ class CsvFile:
         self._names = once(names, path, skipped)
         self.kinds: dict[str, Kind] = {}
         self.mixed: set[str] = set()
+        self.mostly: set[str] = set()
         self._ragged = 0
-        kinds = self._first_kinds()
-        if pa.binary() in kinds:
+        first = self._first_rows()
+        if pa.binary() in first.schema.types:
             self._as_latin()
-            kinds = self._first_kinds()
-        for name, kind in zip(self._names, kinds, strict=True):
+            first = self._first_rows()
+        for name, column in zip(self._names, first.columns, strict=True):
             if name is not None:
-                self.kinds[name] = kind_of(kind)
+                self.kinds[name] = kind_of(column.type)
+                if self.kinds[name] == "text" and (good := _numbers_among(column)):
+                    self.mixed.add(name)
+                    self.mostly |= {name} if good > 0.5 else set()
 
-    def _first_kinds(self) -> list[Any]:
+    def _first_rows(self) -> Any:
+        """Some rows, to see of what kinds the columns are."""
         with _open(self.path) as file:
-            return list(self._reader(file, None).schema.types)
+            reader = self._reader(file, None)
+            try:
+                return reader.read_next_batch()
+            except StopIteration:
+                raise files.bad(self.path, "a table with rows") from None
+            except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError) as error:
+                raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
 
     def _as_latin(self) -> None:
         self._encoding = "latin-1"
@@ -207,14 +220,12 @@ def _dialect(path: Path) -> tuple[list[str], str, str]:
         names = next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error as error:
         raise files.bad(path, f"a table with a header ({error})") from None
-    if not names or len(names) > MOST_COLUMNS or all(_is_number(name) or not name.strip() for name in names):
+    if not names or len(names) > MOST_COLUMNS or all(is_number(name) or not name.strip() for name in names):
         raise files.bad(path, "a table whose first line names its columns")
     return [name.strip() for name in names], delimiter, encoding
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _numbers_among(column: Any) -> float:
+    """Which part of a column of text, as far as it is looked at, is numbers."""
+    texts = [text for text in column[:_LOOKED_AT].cast(pa.string()).to_pylist() if text is not None]
+    return sum(map(is_number, texts)) / len(texts) if texts else 0.0

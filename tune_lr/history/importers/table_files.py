@@ -27,10 +27,15 @@ MOST_COLUMNS = 20_000
 
 
 class TableFile(Protocol):
-    """One table. ``kinds`` has its columns in their order, by name; ``mixed`` those of numbers and text."""
+    """One table.
+
+    ``kinds`` has its columns in their order, by name. Of those that come as text, ``mixed`` hold numbers as
+    well, and ``mostly`` hold more numbers than text, so that they are meant as numbers.
+    """
 
     kinds: dict[str, Kind]
     mixed: set[str]
+    mostly: set[str]
 
     def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
         """The wanted columns, some rows at a time; ``texts`` come as text whatever they hold.
@@ -58,6 +63,7 @@ class ParquetFile:
     def __init__(self, path: Path, skipped: Skipped) -> None:
         self.path = path
         self.mixed: set[str] = set()
+        self.mostly: set[str] = set()
         with files.open_plain(path) as file:
             try:
                 read = pyarrow.parquet.ParquetFile(file)
@@ -87,6 +93,15 @@ class ParquetFile:
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         return column.cast(pa.string() if as_text else ARROW[kind], safe=False)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is read as a number, NaN and infinities among them."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def once(names: list[str], path: Path, skipped: Skipped) -> list[str | None]:

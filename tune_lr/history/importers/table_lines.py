@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 
 from tune_lr.errors import BadInput
 from tune_lr.history import files
-from tune_lr.history.importers.table_files import MOST_COLUMNS, MOST_ROWS, Kind
+from tune_lr.history.importers.table_files import MOST_COLUMNS, MOST_ROWS, Kind, is_number
 from tune_lr.history.log import Skipped
 
 _ROWS = 20_000
@@ -26,6 +27,7 @@ class LinesFile:
         self.path, self.skipped = path, skipped
         self.kinds: dict[str, Kind] = {}
         self.mixed: set[str] = set()
+        self._more_numbers: Counter[str] = Counter()
         self._chunks: list[tuple[int, dict[str, pa.Array]]] = []
         gathered: dict[str, list[Any]] = {}
         count = rows = 0
@@ -45,6 +47,7 @@ class LinesFile:
                 if rows >= MOST_ROWS:
                     raise files.bad(path, f"a table of at most {MOST_ROWS} rows")
         self._keep(gathered, count)
+        self.mostly = {name for name in self.mixed if self._more_numbers[name] > 0}
         if not self.kinds:
             raise files.bad(path, "lines with one JSON object each")
 
@@ -92,6 +95,7 @@ class LinesFile:
             values = [value if type(value) in (int, float, bool, str) else None for value in values]
             return self._column(name, values)
         if kinds <= {int, float}:
+            self._more_numbers[name] += len(values)
             kind: Kind = "whole" if kinds == {int} else "number"
             try:
                 if kind == "whole":
@@ -101,6 +105,10 @@ class LinesFile:
                 return "number", pa.array(list(map(_float, values)), pa.float64())
         if kinds == {bool}:
             return "bool", pa.array(values, pa.bool_())
+        of_numbers = sum(
+            is_number(value) if type(value) is str else type(value) in (int, float) for value in values
+        )
+        self._more_numbers[name] += 2 * of_numbers - len(values)
         self.mixed |= {name} if kinds != {str} else set()
         return "text", pa.array(list(map(_text, values)), pa.string())
 
