@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 import zlib
@@ -51,6 +52,8 @@ class CsvFile:
         self.path, self.skipped = path, skipped
         names, self._delimiter, self._encoding = _dialect(path)
         self._names = once(names, path, skipped)
+        if self._encoding == "latin-1":
+            self._as_latin()
         self.kinds: dict[str, Kind] = {}
         self.mixed: set[str] = set()
         self.mostly: set[str] = set()
@@ -106,7 +109,9 @@ class CsvFile:
     def _turned(self, error: Exception) -> None:
         """Makes text of the column that an error is about, and asks to read again."""
         text = str(error)
-        if self._encoding == "utf8" and "UTF8" in text:
+        # That a ragged row is passed over fails only where its text cannot be decoded.
+        undecoded = "UTF8" in text or text.startswith("CSV parse error: Expected")
+        if self._encoding == "utf8" and undecoded:
             self._as_latin()
             raise Retype from None
         found = _OF_COLUMN.search(text)
@@ -212,7 +217,11 @@ def _dialect(path: Path) -> tuple[list[str], str, str]:
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf8"
     if encoding == "utf8" and b"\0" in start:
         raise files.bad(path, "a table in text, without zero bytes")
-    text = start.decode("utf-16" if encoding == "utf-16" else "utf-8-sig", "replace")
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(start)
+    except UnicodeDecodeError:
+        encoding = "latin-1" if encoding == "utf8" else encoding
+    text = start.decode("utf-8-sig" if encoding == "utf8" else encoding, "replace")
     line = text.lstrip("\r\n").splitlines()[0] if text.strip() else ""
     tabs = ".tsv" in path.name.lower()
     delimiter = "\t" if tabs else max(",;\t", key=line.count)
