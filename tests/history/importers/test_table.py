@@ -111,7 +111,7 @@ def test_a_sweep_with_one_row_a_trial(tmp_path: Path) -> None:
     assert curve(log, 0, "val_loss") == {1: 0.9, 2: 0.6, 3: 0.3}
     assert curve(log, 2, "val_loss") == {1: 0.7}
     assert log.trials["test_accuracy"].tolist() == [0.7, 0.8, 0.9]
-    assert list(skipped.counts) == [("sweep.csv", "column 'remark', which is neither number nor knob")]
+    assert list(skipped.counts) == [("sweep.csv", "column 'remark', which is neither metric nor knob")]
 
 
 def test_a_wide_table_with_only_final_values(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def read_table(path: Path, asked: Asked, skipped: Skipped) -> _Read:
     meant: dict[str, Kind] = {**file.kinds, **dict.fromkeys(file.mostly, "number")}
     roles = roles_of(meant, asked, path.name)
     for name in roles.left:
-        skipped.add(path.name, f"column {name[:100]!r}, which is neither number nor knob")
+        skipped.add(path.name, f"column {name[:100]!r}, which is neither metric nor knob")
     before = skipped.counts.copy()
     for _ in file.kinds:
         try:

@@ -19,6 +19,8 @@ from tune_lr.spacefile import load_space, space_names
 #: The names of the schema, and the part of a trial that each is.
 SCHEMA = ("task", "trial_id", "epoch", "step", "seconds", "status", "seed", "error")
 CONFIG = "config/"
+#: What a log's own columns are called, so that no metric can be.
+RESERVED = {"long": {"trial", "epoch", "seconds"}, "wide": {"task", "trial_id", "status", "seed", "error"}}
 _METRIC_LIKE = re.compile(
     r"(?:^|[_/.\- ])(?:loss|acc|accuracy|error|err|auc|auroc|f1|score|ppl|perplexity|bleu|rouge"
     r"|[rm]*mse|mae|r2|nll|bpc|bpb|iou|map|precision|recall|reward|metric)\d*(?:$|[_/.\-@ ])",
@@ -75,6 +77,7 @@ def roles_of(kinds: Mapping[str, Kind], asked: Asked, where: str) -> Roles:
     curves = _curves_said(said, kinds) or ({} if said.layout == "long" else _curves_seen(kinds, asked))
     if absent := sorted(said.named() - {*kinds} - {*curves}):
         raise UnknownName(f"{where}: column in the mapping", absent[0], kinds)
+    curves = {f"{name}_" if name in RESERVED["long"] else name: value for name, value in curves.items()}
     in_curves = {name for columns in curves.values() for name, _ in columns}
     place = {
         "task": said.task or own.get("task"),
@@ -95,7 +98,8 @@ def roles_of(kinds: Mapping[str, Kind], asked: Asked, where: str) -> Roles:
     rest = [name for name in kinds if name not in taken and name not in knobs]
     of_asked = [name for name in rest if asked.rename.get(name, name) == asked.metric]
     named = [*(name for name in said.metrics if name not in curves), *of_asked]
-    metrics = tuple(dict.fromkeys([*named, *(n for n in rest if kinds[n] in ("whole", "number"))]))
+    numeric = [name for name in rest if kinds[name] in ("whole", "number")]
+    metrics = tuple(name for name in dict.fromkeys([*named, *numeric]) if name not in RESERVED[layout])
     metric = said.metrics[0] if said.metrics else next(iter(curves)) if len(curves) == 1 else None
     steps = place["epoch"] is not None and asked.rename.get(place["epoch"], place["epoch"]) == "step"
     epochs = not steps and (curves or own.get("epoch") == place["epoch"])

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Batch = dict[str, pa.Array]
 _LARGEST_EPOCH = 2**53
+#: Keys that no column has.
+_TRIAL, _EPOCH, _VALID = ("trial",), ("epoch",), "valid"
 
 
 class Rows:
@@ -37,7 +39,7 @@ class Rows:
         self.mixed: set[str] = set()
         self._places: dict[str, int] = {}
         self._firsts: defaultdict[str, list[pa.Array]] = defaultdict(list)
-        self._numbers: defaultdict[str, list[np.ndarray[Any, Any]]] = defaultdict(list)
+        self._numbers: defaultdict[str | tuple[str, ...], list[np.ndarray[Any, Any]]] = defaultdict(list)
         self._status: dict[int, str] = {}
         self._error: dict[int, str] = {}
 
@@ -121,8 +123,8 @@ class LongRows(Rows):
         self.skipped.add(self.where, "a row that names no trial", int((places < 0).sum()))
         good &= places >= 0
         kept = slice(None) if good.all() else good
-        self._numbers["trial"].append(places[kept])
-        self._numbers["epoch"].append(epoch[kept].astype("int64"))
+        self._numbers[_TRIAL].append(places[kept])
+        self._numbers[_EPOCH].append(epoch[kept].astype("int64"))
         for name in self._valued():
             self._numbers[name].append(self._number(batch, name)[kept])
 
@@ -159,8 +161,8 @@ class LongRows(Rows):
         import pandas as pd
 
         trials = self._trials()
-        place = np.concatenate(self._numbers.pop("trial", [np.empty(0, "int64")]))
-        epoch = np.concatenate(self._numbers.pop("epoch", [np.empty(0, "int64")]))
+        place = np.concatenate(self._numbers.pop(_TRIAL, [np.empty(0, "int64")]))
+        epoch = np.concatenate(self._numbers.pop(_EPOCH, [np.empty(0, "int64")]))
         reports: dict[str, Any] = {"trial": place, "epoch": epoch}
         for name in self._valued():
             values = np.concatenate(self._numbers.pop(name, [np.empty(0)]))
@@ -203,7 +205,7 @@ class WideRows(Rows):
             self._numbers[name].append(self._number(batch, name)[rows])
             if name in curves:
                 valid = batch[name].take(at).is_valid().to_numpy(zero_copy_only=False)
-                self._numbers[f"valid {name}"].append(valid)
+                self._numbers[(_VALID, name)].append(valid)
 
     def _frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         import pandas as pd
@@ -228,7 +230,7 @@ class WideRows(Rows):
         parts = []
         for epoch, columns_of in sorted(by_epoch.items()):
             names = columns_of.values()
-            valid = np.any([np.concatenate(self._numbers[f"valid {name}"]) for name in names], axis=0)
+            valid = np.any([np.concatenate(self._numbers[(_VALID, name)]) for name in names], axis=0)
             rows = np.flatnonzero(valid)
             values = {m: np.concatenate(self._numbers[name])[rows] for m, name in columns_of.items()}
             parts.append(pd.DataFrame({"trial": rows, "epoch": epoch, **values}))
