@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -136,9 +137,9 @@ def _take_metrics(run: Run, path: Path, skipped: Skipped) -> None:
         for name in reports.columns.drop(["trial", "epoch", "seconds"], errors="ignore"):
             values = pd.to_numeric(reports[name]).to_numpy("float64")
             there = ~np.isnan(values)
-            run.steps[name] = steps[there].tolist()
-            run.values[name] = values[there].tolist()
-            run.times[name] = [math.nan] * int(there.sum())
+            run.steps[name].extend(steps[there].tolist())
+            run.values[name].extend(values[there].tolist())
+            run.times[name].extend([math.nan] * int(there.sum()))
     for (where, why), times in own.counts.items():
         if "'epoch'" not in why:  # it stands beside the step, and is no metric
             skipped.add(f"{path.parent.name}/{where}", why, times)
@@ -203,7 +204,7 @@ def _curves(place: int, run: Run) -> Any:
     return pd.DataFrame(columns)
 
 
-def _no_metric(tag: str, values: list[float]) -> bool:
+def _no_metric(tag: str, values: array[float]) -> bool:
     return tag == _NO_METRIC[0] and {*values} == {_NO_METRIC[1]}
 
 

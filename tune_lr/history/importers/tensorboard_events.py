@@ -7,6 +7,7 @@ sums up every byte in Python, which takes most of the time, and asks for as many
 from __future__ import annotations
 
 import struct
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,13 +34,21 @@ _SCALARS = "scalars"
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}
 
 
+def _wholes() -> array[int]:
+    return array("q")
+
+
+def _floats() -> array[float]:
+    return array("d")
+
+
 @dataclass
 class Run:
     """What the event files of one folder say: of every tag its steps, values and times; and its knobs."""
 
-    steps: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    values: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    times: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    steps: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(_wholes))
+    values: defaultdict[str, array[float]] = field(default_factory=lambda: defaultdict(_floats))
+    times: defaultdict[str, array[float]] = field(default_factory=lambda: defaultdict(_floats))
     knobs: dict[str, Any] = field(default_factory=dict)
     status: Status | None = None
 
