@@ -70,8 +70,9 @@ def add(
 ) -> None:
     """Import logs of any tool: what they are is found out.
 
-    Experiments of tune-lr, Syne Tune, Ray Tune, Optuna, MLflow, Hugging Face and TensorBoard, exports of W&B,
-    and tables. Nothing of a log is executed. The same log twice changes nothing.
+    Of tune-lr, Syne Tune, Ray Tune, Optuna, MLflow, Hugging Face, TensorBoard, W&B, and tables.
+
+    Nothing of a log is executed, and the same log twice changes nothing.
     """
     from tune_lr.views.history_added import tell
     from tune_lr.views.show import console_for_results
@@ -185,11 +186,23 @@ def _asked(
         from tune_lr.spacefile import load_space
 
         load_space(space)
+    if mapping is not None:
+        from tune_lr.history.importers.mapping import load_mapping
+
+        load_mapping(mapping)
     return {
         "task": task, "metric": metric, "mode": mode, "space": space, "mapping": mapping,
         "describe": dict(options.pairs_of("describe", describe or ())),
-        "rename": dict(options.pairs_of("rename", rename or ())),
+        "rename": _names(rename or []),
     }  # fmt: skip
+
+
+def _names(pairs: list[str]) -> dict[str, str]:
+    found = dict(options.pairs_of("rename", pairs))
+    for old, new in found.items():
+        if not new.strip():
+            raise BadInput("--rename", f"{old}={new}", "old=new")
+    return {old: new.strip() for old, new in found.items()}
 
 
 def _named(history: History, name: str) -> list[TaskInfo]:
@@ -240,11 +253,4 @@ def _draw(history: History, info: TaskInfo, file: Path) -> None:
 @contextmanager
 def _progress(path: str) -> Iterator[Callable[[str, int, int], None] | None]:
     """What shows how far an import is: a bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
     yield None
