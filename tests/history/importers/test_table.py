@@ -278,6 +278,24 @@ def test_what_is_no_table_is_said(tmp_path: Path, name: str, content: bytes) -> 
         list(Table().read(path, Asked(), Skipped()))
 
 
+def test_of_a_torn_gzip_file_what_stands_before(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    rows = "".join(f"a,{epoch},{math.sin(epoch)}\n" for epoch in range(5000))
+    path.write_bytes(gzip.compress(b"trial_id,epoch,loss\n" + rows.encode())[:-2000])
+    (log,), skipped = read(path)
+    assert 100 < len(log.reports) < 5000
+    assert ("a.csv.gz", "the torn end of a gzip file") in skipped.counts
+
+
+def test_lines_that_each_name_other_things(tmp_path: Path) -> None:
+    lines = [json.dumps({"trial_id": "a", "epoch": epoch, f"m{epoch}": 0.5}) for epoch in range(3000)]
+    (log,), _ = read(written(tmp_path / "a.jsonl", "\n".join(lines)))
+    assert log.reports["m2999"].notna().sum() == 1
+    many = written(tmp_path / "b.jsonl", "\n".join(json.dumps({f"m{line}": 0.5}) for line in range(21_000)))
+    with pytest.raises(BadInput, match="columns"):
+        read(many)
+
+
 def test_a_file_that_expands_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tune_lr.history.files.LARGEST_VALUE", 10 * 1024**2)
     path = tmp_path / "a.csv.gz"

@@ -12,9 +12,9 @@ from typing import Any
 RUNS = """\
 "Name","State","Notes","User","Tags","Created","Runtime","Sweep",\
 "lr","patience","optimizer","hidden","val_loss","_step"
-"warm-sweep-1","finished","-","ann","a, b","2024-05-05T10:07:23.000Z","61","s1","0.1","3","adam","64","0.125","2"
-"pretty-sweep-2","crashed","-","ann","","2024-05-05T10:08:23.000Z","30","s1","0.01","5","sgd","128","0.5","1"
-"old - one","killed","-","ann","","2024-05-05T10:09:23.000Z","10","s1","0.5","0","sgd","32","NaN","0"
+"warm-sweep-1","finished","-","ann","a, b","2024-05-05T10:07:23Z","61","s1","0.1","3","adam","64","0.125","2"
+"pretty-sweep-2","crashed","-","ann","","2024-05-05T10:08:23Z","30","s1","0.01","5","sgd","128","0.5","1"
+"old - one","killed","-","ann","","2024-05-05T10:09:23Z","10","s1","0.5","0","sgd","32","NaN","0"
 """
 
 CHART = """\

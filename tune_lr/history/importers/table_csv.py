@@ -104,6 +104,7 @@ class CsvFile:
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
             except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError) as error:
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
+            self.skipped.add(self.path.name, "the torn end of a gzip file", getattr(file, "torn", False))
         self.skipped.add(self.path.name, "a row with more or fewer values than columns", self._ragged)
 
     def _turned(self, error: Exception) -> None:
@@ -164,9 +165,11 @@ class _Bounded:
     packed: IO[bytes]
     path: Path
     closed: bool = False
+    torn: bool = False
     _inflate: Any = field(default_factory=lambda: zlib.decompressobj(31))
     _ready: bytes = b""
     _seen: int = 0
+    _begun: bool = False
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, at most ``size``."""
@@ -183,9 +186,12 @@ class _Bounded:
         while True:
             if self._inflate.eof:  # several may stand one after another
                 self._ready, self._inflate = self._inflate.unused_data, zlib.decompressobj(31)
+                self._begun = False
             self._ready = self._ready or self.packed.read(1024**2)
             if not self._ready:
+                self.torn = self._begun
                 return b""
+            self._begun = True
             part: bytes = self._inflate.decompress(self._ready, size)
             self._ready = self._inflate.unconsumed_tail if not self._inflate.eof else b""
             if part:

@@ -16,6 +16,8 @@ from tune_lr.history.importers.table_files import MOST_COLUMNS, MOST_ROWS, Kind,
 from tune_lr.history.log import Skipped
 
 _ROWS = 20_000
+#: So that lines which each name other things do not fill the memory with what they lack.
+_CELLS = 4_000_000
 _DEEPEST = 8
 _WIDER: dict[tuple[Kind, Kind], Kind] = {("whole", "number"): "number", ("number", "whole"): "number"}
 
@@ -41,7 +43,7 @@ class LinesFile:
                     column.extend([None] * (count - len(column)))
                 column.append(value)
             count += 1
-            if count == _ROWS:
+            if count == _ROWS or count * len(gathered) > _CELLS:
                 self._keep(gathered, count)
                 rows, count, gathered = rows + count, 0, {}
                 if rows >= MOST_ROWS:
