@@ -27,6 +27,8 @@ LARGEST_LINE = 16 * 1024**2
 HEAD = 64 * 1024
 #: Compressed text shrinks to a tenth, seldom to a hundredth.
 LARGEST_RATIO = 1000
+#: What unpacks as much as is asked for. Bzip2 and LZMA give all of a piece, and some bytes are gigabytes.
+_IN_PIECES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DEEPEST_FOLDER = 12
 MOST_FILES = 2_000_000
 
@@ -134,9 +136,14 @@ def unzip(path: Path, member: str, largest: int = LARGEST_VALUE) -> bytes:
         try:
             with zipfile.ZipFile(file) as archive:
                 info = archive.getinfo(member)
-                limit = min(largest, max(LARGEST_RATIO * info.compress_size, 1024**2))
+                if info.compress_type not in _IN_PIECES:
+                    raise bad(path, "a zip that is stored or deflated")
+                size = min(info.compress_size, os.fstat(file.fileno()).st_size)
+                limit = min(largest, max(LARGEST_RATIO * size, 1024**2))
                 with archive.open(info) as packed:
                     content = packed.read(limit + 1)
+        except BadInput:
+            raise
         except KeyError:
             raise bad(path, f"a zip with {member} in it") from None
         except (
@@ -209,7 +216,7 @@ def walk(
                 if skipped is not None:
                     skipped.add(root.name, f"all files after the first {MOST_FILES}")
                 return
-            if entry.is_dir():
+            if os.path.isdir(entry):  # Path.is_dir raises where it may not look
                 if not entry.is_symlink():
                     below.append((entry, depth + 1))
             elif wanted(entry):
