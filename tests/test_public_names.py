@@ -14,6 +14,7 @@ from tune_lr import registry
 PUBLIC = {
     "Experiment",
     "GreedyLR",
+    "History",
     "Job",
     "Objective",
     "SearchSpace",

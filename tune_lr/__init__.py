@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tune_lr.experiment import Experiment
+    from tune_lr.history.history import History
     from tune_lr.job import Job
     from tune_lr.jobs import resume, tune
     from tune_lr.objective import Objective
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Experiment",
     "GreedyLR",
+    "History",
     "Job",
     "Objective",
     "SearchSpace",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "Experiment": "tune_lr.experiment",
     "GreedyLR": "tune_lr.schedules.greedy",
+    "History": "tune_lr.history.history",
     "Job": "tune_lr.job",
     "Objective": "tune_lr.objective",
     "SearchSpace": "tune_lr.space",

@@ -253,4 +253,25 @@ def _draw(history: History, info: TaskInfo, file: Path) -> None:
 @contextmanager
 def _progress(path: str) -> Iterator[Callable[[str, int, int], None] | None]:
     """What shows how far an import is: a bar on a terminal, nothing elsewhere."""
-    yield None
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from tune_lr.views.words import brief
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        reading = bar.add_task(brief(path), total=None)
+
+        def told(what: str, done: int, total: int) -> None:
+            bar.update(reading, completed=done, total=total, description=brief(what))
+
+        yield told

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from tune_lr.errors import BadInput
 from tune_lr.history.log import Skipped
+from tune_lr.history.progress import told
 
 #: A log of a million reports is some hundred megabytes; what is far beyond that is no log.
 LARGEST_FILE = 8 * 1024**3
@@ -30,6 +31,8 @@ LARGEST_RATIO = 1000
 #: What unpacks as much as is asked for. Bzip2 and LZMA give all of a piece, and some bytes are gigabytes.
 _IN_PIECES = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DEEPEST_FOLDER = 12
+#: Of a long file it is told how far it is after so many bytes.
+_TOLD_AFTER = 4 * 1024**2
 MOST_FILES = 2_000_000
 
 
@@ -39,6 +42,12 @@ def open_plain(path: Path, largest: int = LARGEST_FILE) -> IO[bytes]:
     Raises:
         BadInput: it is none (a pipe would wait for ever), too large, or cannot be read.
     """
+    file = _opened(path, largest)
+    told(path.name, os.fstat(file.fileno()).st_size)
+    return file
+
+
+def _opened(path: Path, largest: int = LARGEST_FILE) -> IO[bytes]:
     try:
         # Not blocking, so that a pipe in a file's place is seen instead of waited for.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -55,7 +64,7 @@ def open_plain(path: Path, largest: int = LARGEST_FILE) -> IO[bytes]:
 def head(path: Path, size: int = HEAD) -> bytes:
     """The first bytes of a file; nothing where it cannot be read."""
     try:
-        with open_plain(path) as file:
+        with _opened(path) as file:
             return file.read(size)
     except (BadInput, OSError):
         return b""
@@ -116,14 +125,20 @@ def json_lines(path: Path, skipped: Skipped, where: object | None = None) -> Ite
 
 def lines(path: Path, skipped: Skipped, where: object) -> Iterator[bytes]:
     """The lines of a file; one that is too long is passed over without being held in memory."""
-    with open_plain(path) as file:
+    read = 0
+    with _opened(path) as file:
         while line := file.readline(LARGEST_LINE):
+            read += len(line)
+            if read >= _TOLD_AFTER:
+                told(path.name, read)
+                read = 0
             if len(line) == LARGEST_LINE and not line.endswith(b"\n"):
                 skipped.add(where, f"a line of more than {LARGEST_LINE} bytes")
                 while (rest := file.readline(LARGEST_LINE)) and not rest.endswith(b"\n"):
                     pass
                 continue
             yield line
+    told(path.name, read)
 
 
 def unzip(path: Path, member: str, largest: int = LARGEST_VALUE) -> bytes:

@@ -129,15 +129,11 @@ def extent(info: TaskInfo) -> str:
 
 def metric_of(info: TaskInfo) -> str:
     """``val_loss (min)``."""
-    if info.metric is None:
-        return ""
-    return brief(info.metric) + (f" ({brief(info.mode)})" if info.mode else "")
+    return f"{brief(info.metric)} ({brief(info.mode)})"
 
 
 def objective(info: TaskInfo) -> str:
     """What was optimized, over which reports of a trial, and the best of it."""
-    if info.metric is None:
-        return "nothing is known of it"
     scope = f", {info.scope} report" if info.scope in ("best", "last") else f", {info.scope}"
     best = "" if info.best is None else f"; best {brief(info.best)}"
     return f"{metric_of(info)}{scope}{best}"
