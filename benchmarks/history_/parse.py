@@ -1,0 +1,122 @@
+"""The measure of an import: the natural call that merely parses the same files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def tune_lr(path: Path) -> None:
+    import pandas as pd
+
+    json.loads((path / "experiment.json").read_text())
+    pd.read_json(path / "journal.jsonl", lines=True)
+
+
+def syne_tune(path: Path) -> None:
+    import pandas as pd
+
+    json.loads((path / "metadata.json").read_text())
+    pd.read_csv(path / "results.csv.zip")
+
+
+def _params(trial: Path) -> Any:
+    return json.loads((trial / "params.json").read_text())
+
+
+def ray_json(path: Path) -> None:
+    import pandas as pd
+
+    kept = [
+        (_params(trial), pd.read_json(trial / "result.json", lines=True)) for trial in sorted(path.iterdir())
+    ]
+    pd.concat([frame for _, frame in kept])
+
+
+def ray_csv(path: Path) -> None:
+    import pandas as pd
+
+    kept = [(_params(trial), pd.read_csv(trial / "progress.csv")) for trial in sorted(path.iterdir())]
+    pd.concat([frame for _, frame in kept])
+
+
+def optuna_sqlite(path: Path) -> None:
+    import sqlite3
+
+    import pandas as pd
+
+    base = sqlite3.connect(path)
+    for table in ("studies", "trials", "trial_params", "trial_values", "trial_intermediate_values"):
+        pd.read_sql(f"SELECT * FROM {table}", base)
+
+
+def lines(path: Path) -> None:
+    import pandas as pd
+
+    pd.read_json(path, lines=True)
+
+
+def huggingface(path: Path) -> list[Any]:
+    return [json.loads(file.read_text()) for file in sorted(path.rglob("trainer_state.json"))]
+
+
+def mlflow(path: Path) -> list[Any]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(path.as_uri())
+    (experiment,) = [one for one in client.search_experiments() if one.name == "bench"]
+    # The store reads all runs for every page of them.
+    runs = client.search_runs([experiment.experiment_id], max_results=50_000)
+    return [(run, client.get_metric_history(run.info.run_id, "val_loss")) for run in runs]
+
+
+def tensorboard(path: Path) -> list[Any]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    kept = []
+    for run in sorted(path.iterdir()):
+        read = EventAccumulator(str(run), size_guidance={"scalars": 0})
+        read.Reload()
+        kept.append(read.Scalars("val_loss"))
+    return kept
+
+
+def csv(path: Path) -> None:
+    import pandas as pd
+
+    pd.read_csv(path)
+
+
+def parquet(path: Path) -> None:
+    import pandas as pd
+
+    pd.read_parquet(path)
+
+
+def wandb(path: Path) -> None:
+    for file in sorted(path.iterdir()):
+        csv(file)
+
+
+PARSERS = {
+    "tune-lr journal": tune_lr,
+    "syne-tune": syne_tune,
+    "ray result.json": ray_json,
+    "ray progress.csv": ray_csv,
+    "optuna sqlite": optuna_sqlite,
+    "optuna journal": lines,
+    "huggingface": huggingface,
+    "mlflow": mlflow,
+    "tensorboard": tensorboard,
+    "csv long": csv,
+    "csv wide": csv,
+    "jsonl": lines,
+    "parquet": parquet,
+    "wandb": wandb,
+}
+#: What a format's own reader needs; imported before the clock starts, on both sides.
+NEEDS = {
+    "mlflow": ["mlflow", "mlflow.store.tracking.file_store"],
+    "tensorboard": ["tensorboard.backend.event_processing.event_accumulator"],
+}
