@@ -1,0 +1,85 @@
+"""What importers gather row by row, held as columns of numbers; and configurations as flat columns."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Container, Mapping
+from typing import Any
+
+import numpy as np
+
+from tune_lr.history.log import Skipped
+from tune_lr.history.matching import CONFIG
+
+#: More metrics than this in one log are no metrics.
+MOST_COLUMNS = 2000
+DEEPEST_CONFIG = 8
+
+
+class Columns:
+    """Numbers by name, a row at a time; NaN where a row lacks a name, or has no number there."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, array[float]] = {}
+        self._rows = 0
+
+    def add(self, row: Mapping[str, Any], spelled: Mapping[str, float] | None = None) -> None:
+        """One more row. ``spelled`` says which texts stand for numbers (``NaN``)."""
+        columns = self._columns
+        for name, value in row.items():
+            kind = type(value)
+            if kind is not float:
+                if kind is int:
+                    try:
+                        value = float(value)
+                    except OverflowError:
+                        value = np.inf if value > 0 else -np.inf
+                elif spelled and kind is str and value in spelled:
+                    value = spelled[value]
+                else:
+                    continue
+            column = columns.get(name)
+            if column is None:
+                if len(columns) >= MOST_COLUMNS:
+                    continue
+                column = columns[name] = array("d")
+            if len(column) < self._rows:
+                column.extend([np.nan] * (self._rows - len(column)))
+            column.append(value)
+        self._rows += 1
+
+    def arrays(self, besides: Container[str] = ()) -> dict[str, np.ndarray[Any, Any]]:
+        """Every column at full length, but for those of a name in ``besides``."""
+        found = {}
+        for name, column in self._columns.items():
+            if name in besides:
+                continue
+            values = np.full(self._rows, np.nan)
+            values[: len(column)] = np.frombuffer(column, np.float64) if len(column) else []
+            found[str(name)] = values
+        return found
+
+
+def flat_config(config: object, where: object, skipped: Skipped) -> dict[str, Any]:
+    """A configuration as ``config/<knob>`` -> text, number or boolean; nested names are joined with dots."""
+    found: dict[str, Any] = {}
+    if isinstance(config, Mapping):
+        _flatten(config, CONFIG, found, where, skipped, 0)
+    elif config is not None:
+        skipped.add(where, "a configuration that is no mapping")
+    return found
+
+
+def _flatten(
+    config: Mapping[Any, Any], prefix: str, found: dict[str, Any], where: object, skipped: Skipped, depth: int
+) -> None:
+    for name, value in config.items():
+        key = f"{prefix}{name}".encode("utf-8", "backslashreplace").decode()
+        if isinstance(value, Mapping) and depth < DEEPEST_CONFIG:
+            _flatten(value, f"{key}.", found, where, skipped, depth + 1)
+        elif isinstance(value, str):
+            found[key] = value.encode("utf-8", "backslashreplace").decode()
+        elif isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+            found[key] = value
+        elif value is not None:
+            skipped.add(where, f"a value of {key.removeprefix(CONFIG)!r} that is no text, number or boolean")
