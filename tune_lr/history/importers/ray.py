@@ -1,7 +1,7 @@
 """Ray Tune's experiment folders (2.x): a folder a trial, with ``params.json`` and ``result.json``.
 
-``experiment_state-*.json`` is read as plain JSON for the trials' status; what is pickled in it, and every pickle
-beside it (``search_gen_state-*.json`` is one in spite of its name), is left alone.
+``experiment_state-*.json`` is read as plain JSON for the trials' status; what is pickled in it, and every
+pickle beside it (``search_gen_state-*.json`` is one in spite of its name), is left alone.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
@@ -20,10 +20,31 @@ from tune_lr.history.log import Asked, Log, Skipped
 
 #: What Ray adds to every result.
 _RAYS_OWN = frozenset(
-    "config done timestamp date pid hostname node_ip trial_id experiment_id experiment_tag episodes_total "
-    "iterations_since_restore time_this_iter_s time_since_restore time_total_s training_iteration "
-    "timesteps_total timesteps_since_restore warmup_time checkpoint_dir_name should_checkpoint "
-    "trial_name agent_timesteps_total".split()
+    {
+        "config",
+        "done",
+        "timestamp",
+        "date",
+        "pid",
+        "hostname",
+        "node_ip",
+        "trial_id",
+        "experiment_id",
+        "experiment_tag",
+        "episodes_total",
+        "iterations_since_restore",
+        "time_this_iter_s",
+        "time_since_restore",
+        "time_total_s",
+        "training_iteration",
+        "timesteps_total",
+        "timesteps_since_restore",
+        "warmup_time",
+        "checkpoint_dir_name",
+        "should_checkpoint",
+        "trial_name",
+        "agent_timesteps_total",
+    }
 )
 _STATUSES = {"TERMINATED": "completed", "ERROR": "failed", "PAUSED": "paused", "RUNNING": "running"}
 _DEEPEST = 6
@@ -61,14 +82,14 @@ class Ray:
             row = _trial(folder, skipped)
             for result in _results(folder, skipped):
                 epoch, seconds = result.get("training_iteration"), result.get("time_total_s")
-                if type(epoch) not in (int, float):
+                if not _is_number(epoch):
                     skipped.add(folder.name, "a result without a training_iteration")
                     continue
                 name = result.get("trial_id")
                 row["trial_id"] = name if isinstance(name, str) and name else row["trial_id"]
                 own["trial"].append(len(trials))
-                own["epoch"].append(min(float(epoch), 2.0**60))
-                own["seconds"].append(float(seconds) if type(seconds) in (int, float) else np.nan)
+                own["epoch"].append(epoch if abs(epoch) < 2**60 else np.nan)
+                own["seconds"].append(seconds if _is_number(seconds) and abs(seconds) < 2**60 else np.nan)
                 metrics.add(_metrics(result))
             row["status"] = row["status"] or statuses.get(row["trial_id"])
             trials.append(row)
@@ -82,6 +103,10 @@ class Ray:
             fidelity="epochs",
             counts_from=1,
         )
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float)
 
 
 def _is_trial(folder: Path) -> bool:
