@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def find(path: Path, skipped: Skipped) -> Iterator[tuple[Importer, Path]]:
     Raises:
         BadInput: there is no such path.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises where it may not look
         raise BadInput("PATH", str(path), "a file or folder that exists")
     yield from _below(path, path, importers(), skipped, 0)
 
@@ -39,16 +40,23 @@ def _below(
     path: Path, root: Path, asked: list[Importer], skipped: Skipped, depth: int
 ) -> Iterator[tuple[Importer, Path]]:
     for importer in asked:
-        if importer.claims(path):
+        if _claims(importer, path):
             yield importer, path
             return
-    if not path.is_dir():
+    if not os.path.isdir(path):
         skipped.add(path.name, "no log of a kind that is known")
     elif depth >= DEEPEST_FOLDER:
         skipped.add(path.name, "a folder that is nested too deeply")
     elif depth == 0 or not path.is_symlink():
         for entry in entries(path, root, skipped):
             yield from _below(entry, root, asked, skipped, depth + 1)
+
+
+def _claims(importer: Importer, path: Path) -> bool:
+    try:
+        return importer.claims(path)
+    except OSError:  # a folder that tells its names and lets nobody look at what they name
+        return False
 
 
 @contextmanager
