@@ -109,7 +109,6 @@ EXTRAS = {
     "transformers": "huggingface",
     "accelerate": "huggingface",
     "lightning": "lightning",
-    "mlflow": "mlflow",
     "tensorboard": "tensorboard",
 }
 

@@ -112,9 +112,8 @@ def _score(trials: pd.DataFrame, space: SearchSpace) -> tuple[float, ...] | None
     ruling = [name for name in lacking if _rules(name, space)]
     if not here or ruling or len(lacking) > (1 - _LEAST_PART) * len(needed):
         return None
-    known_constants = sum(isinstance(space.knobs[name], ConstantKnob) for name in columns)
     never_asked = len(space.names) - len(here) - len(lacking)
-    return len(here) - len(lacking), known_constants, -never_asked
+    return len(columns) - len(lacking), -never_asked
 
 
 def _rules(name: str, space: SearchSpace) -> bool:

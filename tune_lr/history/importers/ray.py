@@ -46,7 +46,8 @@ _RAYS_OWN = frozenset(
         "agent_timesteps_total",
     }
 )
-_STATUSES = {"TERMINATED": "completed", "ERROR": "failed", "PAUSED": "paused", "RUNNING": "running"}
+#: TERMINATED is said of trials that came to their end and of those that were stopped early.
+_STATUSES = {"ERROR": "failed", "PAUSED": "paused", "RUNNING": "running"}
 _DEEPEST = 6
 _LONGEST_ERROR = 64 * 1024
 

@@ -159,7 +159,8 @@ def _reports(table: pd.DataFrame, known: Mapping[str, int], resource: str) -> pd
 
 def _epochs(told: pd.DataFrame, printed: pd.DataFrame) -> pd.Series[Any]:
     """The epochs that the table has of the trial that printed something."""
-    return told.loc[told["trial"] == printed["trial"].iloc[0], "epoch"]
+    epochs: pd.Series[Any] = told.loc[told["trial"] == printed["trial"].iloc[0], "epoch"]
+    return epochs
 
 
 def _is_metric(name: str, resource: str) -> bool:
