@@ -368,3 +368,13 @@ def test_whatever_the_bytes_are_only_our_errors_come_out(
             assert log.reports["epoch"].dtype == "int64"
     except TuneLRError:
         pass
+
+
+def test_a_knob_that_is_a_list_in_every_row_is_no_knob(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    row = {"trial_id": "0", "val_loss": 0.5, "config/lr": 0.1, "config/layers": [1, 2]}
+    path.write_text("\n".join(json.dumps(row | {"epoch": epoch}) for epoch in (1, 2)))
+    skipped = Skipped()
+    (log,) = Table().read(path, Asked(), skipped)
+    assert [name for name in log.trials if name.startswith("config/")] == ["config/lr"]
+    assert ("x.jsonl", "column 'config/layers', which is neither metric nor knob") in skipped.counts

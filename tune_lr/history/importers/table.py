@@ -109,8 +109,9 @@ def read_table(path: Path, asked: Asked, skipped: Skipped) -> _Read:
     """
     file = open_table(path, skipped)
     meant: dict[str, Kind] = {**file.kinds, **dict.fromkeys(file.mostly, "number")}
-    roles = roles_of(meant, asked, path.name)
-    for name in roles.left:
+    others = [name for name, kind in meant.items() if kind == "other"]
+    roles = roles_of({name: kind for name, kind in meant.items() if kind != "other"}, asked, path.name)
+    for name in [*others, *roles.left]:
         skipped.add(path.name, f"column {name[:100]!r}, which is neither metric nor knob")
     before = skipped.counts.copy()
     for _ in file.kinds:

@@ -73,15 +73,12 @@ class ParquetFile:
         if rows > MOST_ROWS:
             raise files.bad(path, f"a table of at most {MOST_ROWS} rows")
         names = once([*schema.names], path, skipped)
-        found = {
+        self.kinds = {
             name: kind_of(kind) for name, kind in zip(names, schema.types, strict=True) if name is not None
         }
-        for name in [name for name in found if found[name] == "other"]:
-            skipped.add(path.name, f"column {name[:100]!r}, which holds neither numbers nor text")
-        self.kinds: dict[str, Kind] = {name: kind for name, kind in found.items() if kind != "other"}
 
     def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
-        names = [name for name in self.kinds if name in wanted]
+        names = [name for name in self.kinds if name in wanted and self.kinds[name] != "other"]
         with files.open_plain(self.path) as file:
             try:
                 read = pyarrow.parquet.ParquetFile(file)
