@@ -68,14 +68,18 @@ def _experiment(source: str, folder: Path, skipped: Skipped) -> Log | None:
     if meta.get("lifecycle_stage") == "deleted":
         skipped.add(name, "an experiment that was deleted")
         return None
-    trials: list[dict[str, Any]] = []
-    frames: list[dict[str, Any]] = []
-    for run in entries(folder, folder, skipped):
-        if run.is_dir() and (run / _META).is_file():
-            row, reports = _run(run, skipped)
-            if row is not None:
-                frames.append({"trial": np.full(len(reports["epoch"]), len(trials)), **reports})
-                trials.append(row)
+    runs = [
+        (begun, row, reports)
+        for run in entries(folder, folder, skipped)
+        if run.is_dir() and (run / _META).is_file()
+        for begun, row, reports in _run(run, skipped)
+    ]
+    runs.sort(key=lambda one: one[0])
+    trials = [row for _, row, _ in runs]
+    frames = [
+        {"trial": np.full(len(reports["epoch"]), position), **reports}
+        for position, (_, _, reports) in enumerate(runs)
+    ]
     if not trials:
         skipped.add(name, "an experiment without a run")
         return None
@@ -101,16 +105,16 @@ def _together(frames: list[dict[str, Any]]) -> Any:
     return pd.DataFrame(columns)
 
 
-def _run(folder: Path, skipped: Skipped) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """A run's row, and its reports as columns."""
+def _run(folder: Path, skipped: Skipped) -> Iterator[tuple[float, dict[str, Any], dict[str, Any]]]:
+    """When a run began (ms), its row, and its reports as columns; nothing where it does not count."""
     try:
         meta = _meta(folder / _META)
     except BadInput as error:
         skipped.add(folder.name, str(error))
-        return None, {}
+        return
     if meta.get("lifecycle_stage") == "deleted":
         skipped.add("runs", "a run that was deleted")
-        return None, {}
+        return
     row: dict[str, Any] = {
         "trial_id": meta.get("run_id") or meta.get("run_uuid") or folder.name,
         "status": _STATUSES.get(meta.get("status", "")),
@@ -126,7 +130,8 @@ def _run(folder: Path, skipped: Skipped) -> tuple[dict[str, Any] | None, dict[st
             histories[name] = _history(file, f"{folder.name}/metrics/{name}", skipped)
         except BadInput as error:
             skipped.add(f"{folder.name}/metrics", str(error))
-    return _joined(row, histories)
+    begun = meta.get("start_time", "")
+    yield float(begun) if _WHOLE.fullmatch(begun) else 0.0, *_joined(row, histories)
 
 
 def _joined(row: dict[str, Any], histories: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -25,10 +25,9 @@ _REPORT = re.compile(rb"\[tune-metric\]:\s*(\{.*\})\s*$")
 #: Names under which trainers count their epochs, the likeliest first.
 _RESOURCES = ("epoch", "epochs", "training_iteration", "iteration", "step", "steps", "batch")
 _OWN_COUNT = "st_worker_iter"
-_STATUSES = {
-    "completed": "completed", "stopped": "stopped", "stopping": "stopped", "paused": "paused",
-    "failed": "failed", "in_progress": "running", "inprogress": "running",
-}  # fmt: skip
+_STATUSES = {"completed": "completed", "paused": "paused", "failed": "failed"}
+#: The table's last word on a trial is that it runs; its folder may know more.
+_OPEN = "open"
 
 
 class SyneTune:
@@ -131,14 +130,14 @@ def _of_table(table: pd.DataFrame, resource: str, skipped: Skipped) -> dict[str,
         config = dict(zip((str(name)[len("config_") :] for name in configs), values, strict=True))
         known = {name: value for name, value in config.items() if value == value}
         found[trial] = {"trial_id": trial, "status": None, **flat_config(known, trial, skipped)}
-    if "st_status" in table:
-        for trial, status in zip(last["trial_id"].astype(str), last["st_status"], strict=True):
-            word = str(status).rpartition(".")[2].lower()
-            found[trial]["status"] = _STATUSES.get(word)
+    said = last.get("st_status", last["trial_id"])
+    for trial, status in zip(last["trial_id"].astype(str), said, strict=True):
+        found[trial]["status"] = _STATUSES.get(str(status).rpartition(".")[2].lower(), _OPEN)
     if "st_decision" in table:
         for trial, decision in zip(last["trial_id"].astype(str), last["st_decision"], strict=True):
-            if found[trial]["status"] in (None, "running") and decision in ("STOP", "PAUSE"):
-                found[trial]["status"] = "stopped" if decision == "STOP" else "paused"
+            if found[trial]["status"] == _OPEN and decision in ("STOP", "PAUSE"):
+                # A trial that is told to stop at its last epoch is complete: the epochs tell.
+                found[trial]["status"] = "paused" if decision == "PAUSE" else None
     return found
 
 
@@ -176,17 +175,21 @@ def _of_folders(
     trials, frames = [], []
     known = {name: position for position, name in enumerate(names)}
     for name in names:
-        row = found.get(name, {"trial_id": name, "status": None})
+        row = found.get(name, {"trial_id": name, "status": _OPEN})
         folder = folders.get(name)
         if folder is not None and (folder / "config.json").is_file() and len(row) <= 2:
             try:
                 row.update(flat_config(read_json(folder / "config.json"), f"{name}/config.json", skipped))
             except BadInput as error:
                 skipped.add(name, str(error))
-        if folder is not None and row["status"] in (None, "running") and (folder / "std.out").is_file():
-            frame = _printed(folder / "std.out", known[name], resource, f"{name}/std.out", skipped)
-            if frame is not None:
-                frames.append(frame)
+        if row["status"] == _OPEN:
+            row["status"] = None
+            if folder is not None:
+                ended = any((folder / marker).exists() for marker in ("end", "stop"))
+                row["status"] = None if ended else "running"
+                if (folder / "std.out").is_file():
+                    frame = _printed(folder / "std.out", known[name], resource, f"{name}/std.out", skipped)
+                    frames += [] if frame is None else [frame]
         trials.append(row)
     return trials, frames, known
 
