@@ -153,8 +153,8 @@ class History:
         return found
 
     def _take(self, store: Store, entry: Entry, skipped: Skipped, added: Added, dry_run: bool) -> None:
-        notes = [f"{where}: {why} ({count} times)" for (where, why), count in sorted(skipped.counts.items())]
-        entry = replace(entry, info=replace(entry.info, notes=[*entry.info.notes, *notes[:50]]))
+        notes = [*entry.info.notes, *skipped.lines()[:50]]
+        entry = replace(entry, info=replace(entry.info, notes=notes))
         outcome: Outcome = "new"
         if store.has(entry.info):
             outcome = "known"

@@ -69,6 +69,13 @@ class Skipped:
         if times > 0:
             self.counts[str(where), why] += times
 
+    def lines(self) -> list[str]:
+        """One line for each: where, why, and how often where it was more than once."""
+        return [
+            f"{where}: {why}" + (f" ({count} times)" if count > 1 else "")
+            for (where, why), count in sorted(self.counts.items())
+        ]
+
     def __bool__(self) -> bool:
         return bool(self.counts)
 

@@ -71,7 +71,7 @@ def best_space(trials: pd.DataFrame, candidates: Iterable[SearchSpace]) -> Searc
 
 def matched_knobs(trials: pd.DataFrame, space: SearchSpace) -> dict[str, int]:
     """For each knob how many trials have a value for it; those that none has are left out."""
-    counts = {name: int(column.notna().sum()) for name, column in _columns(trials, space).items()}
+    counts = {name: int(column.notna().sum()) for name, column in knob_columns(trials, space).items()}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -86,7 +86,7 @@ def unmatched_keys(trials: pd.DataFrame, space: SearchSpace | None) -> list[str]
 
 def outside(trials: pd.DataFrame, space: SearchSpace) -> list[str]:
     """For each trial the knobs whose values the space lacks, with commas between them; "" for none."""
-    columns = _columns(trials, space)
+    columns = knob_columns(trials, space)
     wrong: list[list[str]] = [[] for _ in range(len(trials))]
     for name, column in columns.items():
         knob = space.knobs[name]
@@ -100,7 +100,7 @@ def outside(trials: pd.DataFrame, space: SearchSpace) -> list[str]:
 
 def _score(trials: pd.DataFrame, space: SearchSpace) -> tuple[float, ...] | None:
     """How well a space fits, to be compared; None where it does not."""
-    columns = _columns(trials, space)
+    columns = knob_columns(trials, space)
     for name, knob in space.knobs.items():
         if isinstance(knob, ConstantKnob) and name in columns and not knob.when:
             column = columns[name]
@@ -122,7 +122,7 @@ def _rules(name: str, space: SearchSpace) -> bool:
     return waiting > len(space.knobs) / 2
 
 
-def _columns(trials: pd.DataFrame, space: SearchSpace) -> dict[str, pd.Series[Any]]:
+def knob_columns(trials: pd.DataFrame, space: SearchSpace) -> dict[str, pd.Series[Any]]:
     """The columns that hold the knobs of a space, under the knobs' names; ratios made of absolute bounds."""
     import pandas as pd
 
