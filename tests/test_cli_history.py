@@ -130,7 +130,9 @@ def test_what_is_skipped_is_told(history: Invoke) -> None:
     file.write_text(file.read_text() + "t9,three,0.1,0.1,0.1,0.9,1,16\n")
     done = history("add digits.csv")
     assert done.exit_code == 0, done.output
-    assert "skipped, " in done.stdout
+    assert "  skipped, " in done.stdout
+    assert "1 x a row whose epoch is no whole number: digits.csv" in done.stdout
+    assert "note" not in done.stdout
     assert "digits.csv" in done.stdout.partition("skipped, ")[2]
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from tune_lr.history.entry import TaskInfo
 
+from tune_lr.history.entry import TaskInfo
 from tune_lr.spacefile import load_space
 from tune_lr.views import draw
 from tune_lr.views.history import as_json, bars, list_tasks, show_task
@@ -168,6 +168,14 @@ def test_nothing_upsets_coverage(values: list[Any], name: str) -> None:
 
 def test_a_space_that_cannot_be_read_is_as_none() -> None:
     assert not covered([0.1, 0.2], space_dict={"name": "x", "knobs": 3}).known
+
+
+def test_bounds_of_the_lr_are_seen_as_ratios() -> None:
+    info = task(space="greedy_lr", space_dict=load_space("greedy_lr").to_dict())
+    frame = pd.DataFrame({"best": [1.0, 2.0], "config/lr": [0.1, 0.2], "config/max_lr": [1.0, 1.0]})
+    found = {knob.name: knob for knob in coverage(info, frame)}
+    assert list(found) == ["lr", "max_lr_ratio"]
+    assert (found["max_lr_ratio"].smallest, found["max_lr_ratio"].largest) == pytest.approx((5.0, 10.0))
 
 
 # tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,7 +84,7 @@ def add(
     for path in paths:
         try:
             with _progress(path) as progress:
-                added = history.add(Path(path), **asked, dry_run=dry_run, progress=progress)
+                added = history.add(path, **asked, dry_run=dry_run, progress=progress)
         except (BadInput, MissingExtra) as error:
             say(f"error: {error}")
             without.append(path)
@@ -175,7 +176,7 @@ def _asked(
 ) -> dict[str, Any]:
     """What was asked of every path, checked before anything is imported (BadInput)."""
     for path in paths:
-        if not Path(path).exists():
+        if "://" not in path and not os.path.exists(os.path.expanduser(path)):
             raise BadInput("PATH", path, "a file or folder that is there")
     for option, text in (("--task", task), ("--metric", metric)):
         if text is not None and not text.strip():

@@ -40,7 +40,8 @@ def tell(path: str, added: Added, console: Console, everything: bool = False) ->
         for found in taken:
             _paragraph(found, console)
     _guesses(taken, console)
-    for line in skipped_lines(added.skipped.counts, None if everything else REASONS):
+    counts = sum((found.skipped.counts for found in taken), Counter(added.skipped.counts))
+    for line in skipped_lines(counts, None if everything else REASONS):
         console.print(Text(f"  {line}"))
 
 
@@ -49,7 +50,10 @@ def _paragraph(found: Import, console: Console) -> None:
     console.print(Text(f"  {brief(info.task)}  {info.id}  {brief(info.source)}  {extent(info)}"))
     console.print(Text(f"      optimized  {objective(info)}"))
     console.print(Text(f"      space      {space_told(info)}"))
+    passed_over = set(found.skipped.lines())  # told below, of all experiments together
     for note in info.notes:
+        if note in passed_over:
+            continue
         console.print(Text(f"      note       {brief(note, _LONG)}"))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tune_lr.errors import BadInput
+from tune_lr.history.matching import CONFIG, knob_columns, unmatched_keys
 from tune_lr.space import Knob, SearchSpace
 from tune_lr.space.ranges import IntKnob, RangeKnob
 from tune_lr.views.words import brief
@@ -26,7 +27,6 @@ FEW = 5
 #: The part of the trials that counts as good.
 GOOD = 0.1
 OTHERS = "others"
-PREFIX = "config/"
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,11 @@ def space_of(info: TaskInfo) -> SearchSpace | None:
 def coverage(info: TaskInfo, trials: pd.DataFrame) -> list[Covered]:
     """Every key of the configurations, the knobs of the space first and in its order."""
     space = space_of(info)
-    knobs = dict(space.knobs) if space else {}
-    keys = [name.removeprefix(PREFIX) for name in trials.columns if name.startswith(PREFIX)]
+    known = knob_columns(trials, space) if space else {}
     good = _good(info, trials)
-    known = [name for name in knobs if name in keys]
-    return [
-        _covered(name, knobs.get(name), trials[PREFIX + name], good)
-        for name in (*known, *(name for name in keys if name not in knobs))
-    ]
+    found = [_covered(name, space.knobs[name], known[name], good) for name in known] if space else []
+    found += [_covered(name, None, trials[CONFIG + name], good) for name in unmatched_keys(trials, space)]
+    return found
 
 
 def _good(info: TaskInfo, trials: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.bool_]]:

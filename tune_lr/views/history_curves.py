@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
+from tune_lr.history.matching import CONFIG
 from tune_lr.journal import Status
 from tune_lr.views.curves import Curve, Curves
-from tune_lr.views.history_coverage import PREFIX
 from tune_lr.views.words import brief
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def _curve(row: dict[Any, Any]) -> Curve:
     status = row.get("status")
     known = cast("Status", status) if status in get_args(Status) else _UNSAID
     config = {
-        brief(name.removeprefix(PREFIX)): brief(value)
+        brief(name.removeprefix(CONFIG)): brief(value)
         for name, value in row.items()
-        if name.startswith(PREFIX) and value == value and value is not None
+        if name.startswith(CONFIG) and value == value and value is not None
     }
     return Curve(brief(row["trial_id"]), known, cast("dict[str, object]", config))
 
