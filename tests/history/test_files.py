@@ -195,6 +195,11 @@ class TestJson:
             files.parse_json('{"a": "' + "x" * 100_000 + '" y}', "x")
         assert len(str(caught.value)) < 200
 
+    def test_half_of_a_letter_is_written_out(self) -> None:
+        found = files.parse_json('{"a\\ud800": ["\\udfff", {"b": "\\ud83d\\ude00 \\u00fc"}], "c": 1}', "x")
+        assert found == {"a\\ud800": ["\\udfff", {"b": "\U0001f600 ü"}], "c": 1}
+        assert files.parse_json(b'"\\ud800"', "x") == "\\ud800"
+
 
 class TestLines:
     def test_what_is_no_object_is_counted_and_the_rest_read(self, tmp_path: Path, skipped: Skipped) -> None:
@@ -397,10 +402,11 @@ class TestFolders:
         found = names(files.walk(tmp_path, lambda path: path.suffix == ".json"), tmp_path)
         assert found == ["z.json", "a/x.json", "b/1.json", "b/2.json"]
 
-    def test_names_that_are_no_text_are_listed(self, tmp_path: Path) -> None:
+    def test_names_that_are_no_text_are_told_of(self, tmp_path: Path, skipped: Skipped) -> None:
         (tmp_path / os.fsdecode(b"bad-\xff.json")).write_text("{}")
         (tmp_path / "line\nbreak \x1b[31m.json").write_text("{}")
-        assert len(list(files.walk(tmp_path, lambda _: True))) == 2
+        assert len(list(files.walk(tmp_path, lambda _: True, skipped))) == 1
+        assert skipped.counts == {("bad-\\udcff.json", "a name that is no text in UTF-8"): 1}
 
     def test_a_pipe_in_a_folder_is_listed_and_not_opened(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")

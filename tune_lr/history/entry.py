@@ -13,6 +13,7 @@ from tune_lr.history import matching
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.history.tidy import Tidy, tidy
 from tune_lr.history.words import known_metric, likely_metric, likely_mode
+from tune_lr.journal import storable
 from tune_lr.objective import Objective
 from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space, space_names
@@ -124,9 +125,9 @@ def make_entry(log: Log, asked: Asked, origin: str, skipped: Skipped) -> Entry:
     trials["outside"] = matching.outside(trials, space) if space else ""
     info = TaskInfo(
         id="",
-        task=asked.task or log.name,
+        task=storable(asked.task or log.name),
         source=log.source,
-        origin=f"{origin}#{log.part}" if log.part else origin,
+        origin=storable(f"{origin}#{log.part}" if log.part else origin),
         metric=objective.metric,
         mode=objective.mode,
         scope=objective.scope,

@@ -95,11 +95,31 @@ def read_json(path: Path, largest: int = LARGEST_VALUE) -> Any:
 def parse_json(text: str | bytes, where: object) -> Any:
     """The value of a JSON text (BadInput: it is none, or nested too deeply)."""
     try:
-        return json.loads(text)
+        return _loads(text)
     except RecursionError:
         raise bad(where, "JSON that is nested less deeply") from None
     except ValueError as error:  # UnicodeDecodeError and a number of too many digits among them
         raise bad(where, f"JSON ({error})") from None
+
+
+def _loads(text: str | bytes) -> Any:
+    found = json.loads(text)
+    # Only an escape can bring in what no text in UTF-8 has.
+    return _plain(found) if (b"\\u" in text if isinstance(text, bytes) else "\\u" in text) else found
+
+
+def _plain(value: Any) -> Any:
+    """The same with every lone surrogate written out, which no table and no file can hold."""
+    if isinstance(value, str):
+        return value if is_text(value) else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_plain(key): _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def is_text(text: str) -> bool:
+    """Whether UTF-8 has it: the name of a file need not be so."""
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def json_lines(path: Path, skipped: Skipped, where: object | None = None) -> Iterator[dict[str, Any]]:
@@ -113,7 +133,7 @@ def json_lines(path: Path, skipped: Skipped, where: object | None = None) -> Ite
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = _loads(line)
         except (ValueError, RecursionError):
             skipped.add(shown, "a line that is no JSON")
             continue
@@ -186,7 +206,7 @@ def as_text(content: bytes, where: object) -> io.StringIO:
 
 
 def entries(folder: Path, root: Path, skipped: Skipped | None = None) -> list[Path]:
-    """What lies in a folder, sorted, without hidden names and without links that lead out of ``root``."""
+    """What lies in a folder, sorted, without names that are hidden or no text and links out of ``root``."""
     found = []
     try:
         listed = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -196,6 +216,10 @@ def entries(folder: Path, root: Path, skipped: Skipped | None = None) -> list[Pa
         return []
     for entry in listed:
         if entry.name.startswith("."):
+            continue
+        if not is_text(entry.name):
+            if skipped is not None:
+                skipped.add(entry.name, "a name that is no text in UTF-8")
             continue
         if entry.is_symlink() and not leads_inside(Path(entry.path), root):
             if skipped is not None:

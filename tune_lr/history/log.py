@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from tune_lr.journal import storable
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -67,7 +69,7 @@ class Skipped:
 
     def add(self, where: object, why: str, times: int = 1) -> None:
         if times > 0:
-            self.counts[str(where), why] += times
+            self.counts[storable(str(where)), storable(why)] += times
 
     def lines(self) -> list[str]:
         """One line for each: where, why, and how often where it was more than once."""

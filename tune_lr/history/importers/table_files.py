@@ -68,11 +68,11 @@ class ParquetFile:
             try:
                 read = pyarrow.parquet.ParquetFile(file)
                 schema, rows = read.schema_arrow, read.metadata.num_rows
+                names = once([*schema.names], path, skipped)
             except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
                 raise files.bad(path, f"a Parquet file that can be read ({first_line(error)})") from None
         if rows > MOST_ROWS:
             raise files.bad(path, f"a table of at most {MOST_ROWS} rows")
-        names = once([*schema.names], path, skipped)
         self.kinds = {
             name: kind_of(kind) for name, kind in zip(names, schema.types, strict=True) if name is not None
         }
@@ -92,7 +92,9 @@ class ParquetFile:
         kind = kind_of(column.type)
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        return column.cast(pa.string() if as_text else ARROW[kind], safe=False)
+        plain = column.cast(pa.string() if as_text else ARROW[kind], safe=False)
+        plain.validate(full=kind == "text")  # that it is UTF-8 is only said in the file
+        return plain
 
 
 def is_number(text: str) -> bool:
