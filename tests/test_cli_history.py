@@ -70,6 +70,22 @@ def test_add_tells_what_was_taken(history: Invoke) -> None:
     assert info.descriptors["dataset"] == "digits"
 
 
+def test_what_was_guessed_is_told(history: Invoke) -> None:
+    table()
+    assert (
+        "guessed from names: metric, mode; if that is wrong: --metric and --mode"
+        in history("add digits.csv").stdout
+    )
+    assert "guessed" not in history("add digits.csv --metric val_loss --mode min").stdout
+
+
+def test_a_uri_is_taken(history: Invoke, place: Path) -> None:
+    table()
+    done = history(f"add file://{place}/digits.csv --store file://{place}/far")
+    assert done.exit_code == 0, done.output
+    assert [info.task for info in History(place / "far").tasks()] == ["digits"]
+
+
 def test_the_same_again_changes_nothing(history: Invoke, place: Path) -> None:
     table()
     history("add digits.csv")

@@ -61,8 +61,8 @@ def _guesses(taken: Iterable[Import], console: Console) -> None:
     """What no source said, so that whoever knows better can say so."""
     guessed = dict.fromkeys(name for found in taken for name in found.info.guessed)
     if guessed:
-        options = " ".join(f"--{name}" for name in guessed if name in ("metric", "mode"))
-        better = f"; {options} would say it" if options else ""
+        options = " and ".join(f"--{name}" for name in guessed if name in ("metric", "mode"))
+        better = f"; if that is wrong: {options}" if options else ""
         console.print(Text(f"  guessed from names: {', '.join(map(brief, guessed))}{better}"))
 
 
