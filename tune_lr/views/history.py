@@ -149,7 +149,11 @@ def space_told(info: TaskInfo) -> str:
         if info.outside:
             told += f"; {counted(info.outside, 'trial')} outside of it"
     if info.unmatched:
-        told += f"; no knob of it: {listed(info.unmatched)}" if info.space else f"; keys: {listed(info.unmatched)}"
+        told += (
+            f"; no knob of it: {listed(info.unmatched)}"
+            if info.space
+            else f"; keys: {listed(info.unmatched)}"
+        )
     return told
 
 
