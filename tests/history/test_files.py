@@ -70,7 +70,7 @@ class TestOpening:
             list(files.json_lines(pipe, skipped))
         assert time.monotonic() - began < 1
 
-    @pytest.mark.parametrize("name", ["/dev/zero", "/dev/stdin", "/proc"])
+    @pytest.mark.parametrize("name", ["/dev/zero", "/dev/tty", "/dev/stdin", "/proc"])
     def test_devices_and_folders_are_no_files(self, name: str) -> None:
         if not Path(name).exists():
             pytest.skip(f"no {name} here")
@@ -99,9 +99,22 @@ class TestOpening:
     def test_a_circle_of_links_is_no_file(self, tmp_path: Path) -> None:
         (tmp_path / "a").symlink_to("b")
         (tmp_path / "b").symlink_to("a")
-        with pytest.raises(BadInput, match="a: expected a file that can be read"):
+        with pytest.raises(BadInput, match="a: expected a file, and no link"):
             files.read_bytes(tmp_path / "a")
         assert not files.leads_inside(tmp_path / "a", tmp_path)
+
+    def test_a_link_is_opened_if_it_stays_in_its_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "a" / "b").mkdir(parents=True)
+        (tmp_path / "a" / "b" / "x").write_text("x")
+        (tmp_path / "secret").write_text("secret")
+        (tmp_path / "a" / "inside").symlink_to("b/x")
+        (tmp_path / "a" / "out").symlink_to(tmp_path / "secret")
+        (tmp_path / "a" / "up").symlink_to("../secret")
+        assert files.read_text(tmp_path / "a" / "inside") == "x"
+        for name in ("out", "up"):
+            assert files.head(tmp_path / "a" / name) == b""
+            with pytest.raises(BadInput, match=f"{name}: expected a file, and no link out of its folder"):
+                files.read_bytes(tmp_path / "a" / name)
 
     def test_a_huge_file_is_refused_unread(self, tmp_path: Path) -> None:
         path = sparse(tmp_path / "huge.json", 9 * GIGABYTE)

@@ -37,7 +37,7 @@ MOST_FILES = 2_000_000
 
 
 def open_plain(path: Path, largest: int = LARGEST_FILE) -> IO[bytes]:
-    """An ordinary file, open to read.
+    """An ordinary file, open to read; a link only to what lies in the link's own folder.
 
     Raises:
         BadInput: it is none (a pipe would wait for ever), too large, or cannot be read.
@@ -48,6 +48,8 @@ def open_plain(path: Path, largest: int = LARGEST_FILE) -> IO[bytes]:
 
 
 def _opened(path: Path, largest: int = LARGEST_FILE) -> IO[bytes]:
+    if os.path.islink(path) and not leads_inside(path, path.parent):
+        raise bad(path, "a file, and no link out of its folder")
     try:
         # Not blocking, so that a pipe in a file's place is seen instead of waited for.
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))

@@ -67,7 +67,9 @@ def here(path: str) -> Iterator[Path]:
         BadInput: the URI cannot be read, or holds too much.
     """
     if "://" not in path:
-        yield Path(path).expanduser()
+        named = Path(path).expanduser()
+        # What a person names may be a link; what lies below it may not lead out.
+        yield Path(os.path.realpath(named)) if os.path.islink(named) else named
         return
     import fsspec
 
