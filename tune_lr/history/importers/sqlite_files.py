@@ -1,8 +1,8 @@
 """A stranger's SQLite file, read by the standard library: nothing is written, and nothing in it runs.
 
-Only plain tables are read, each whole and in one pass: no view, trigger, index, generated column or function of the
-file's own takes part. How much a file can make of itself is bounded by its size, since pages may lie about
-what is below them.
+Only plain tables are read, each whole and in one pass: no view, trigger, index, generated column or function
+of the file's own takes part. How much a file can make of itself is bounded by its size, since pages may lie
+about what is below them.
 """
 
 from __future__ import annotations
@@ -43,9 +43,14 @@ _HOLDS = {
 _HOLDS["code"] = _HOLDS["text"]
 
 
+def is_sqlite(path: Path) -> bool:
+    """Whether a file begins as an SQLite database does; raises nothing."""
+    return files.head(path, len(_MAGIC)) == _MAGIC
+
+
 def has_tables(path: Path, wanted: Collection[str]) -> bool:
     """Whether a file is an SQLite database with these tables; raises nothing."""
-    if files.head(path, len(_MAGIC)) != _MAGIC:
+    if not is_sqlite(path):
         return False
     try:
         with database(path) as found:
