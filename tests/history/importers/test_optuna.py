@@ -323,7 +323,7 @@ def test_tables_that_are_none_are_not_read(tmp_path: Path, statements: list[str]
 
 
 def test_pages_that_are_reached_over_and_over(tmp_path: Path) -> None:
-    """Every entry of a page points at one page below, and so on that one: millions of rows in a small file."""
+    """Every entry of a page points at one page below, as every entry of that does: millions of rows."""
     path, size = tmp_path / "bomb.db", 4096
     with closing(sqlite3.connect(path)) as base:
         base.executescript(f"PRAGMA page_size = {size};" + OLD)
