@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,10 +30,7 @@ class Columns:
             kind = type(value)
             if kind is not float:
                 if kind is int:
-                    try:
-                        value = float(value)
-                    except OverflowError:
-                        value = np.inf if value > 0 else -np.inf
+                    value = _number(value)
                 elif spelled and kind is str and value in spelled:
                     value = spelled[value]
                 else:
@@ -48,6 +45,20 @@ class Columns:
             column.append(value)
         self._rows += 1
 
+    def extend(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> None:
+        """``rows`` more at once, by columns; what is no number in them is NaN."""
+        for name, values in columns.items():
+            numbers = _numbers(values)
+            column = self._columns.get(name)
+            if column is None:
+                if len(self._columns) >= MOST_COLUMNS or not _has_a_number(values):
+                    continue
+                column = self._columns[name] = array("d")
+            if len(column) < self._rows:
+                column.extend([np.nan] * (self._rows - len(column)))
+            column.extend(numbers)
+        self._rows += rows
+
     def arrays(self, besides: Container[str] = ()) -> dict[str, np.ndarray[Any, Any]]:
         """Every column at full length, but for those of a name in ``besides``."""
         found = {}
@@ -58,6 +69,32 @@ class Columns:
             values[: len(column)] = np.frombuffer(column, np.float64) if len(column) else []
             found[str(name)] = values
         return found
+
+
+def _numbers(values: Sequence[Any]) -> array[float]:
+    """A column's values as floats; NaN for whatever is none."""
+    if isinstance(values, array):
+        return values
+    if set(map(type, values)) <= {float, int}:  # all at once, which is most often so
+        try:
+            return array("d", values)
+        except OverflowError:
+            pass
+    return array("d", [_number(value) for value in values])
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (float, int):
+        return np.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+
+
+def _has_a_number(values: Sequence[Any]) -> bool:
+    """Whether one of the values is a number, be it NaN."""
+    return isinstance(values, array) or any(type(value) in (float, int) for value in values)
 
 
 def flat_config(config: object, where: object, skipped: Skipped) -> dict[str, Any]:

@@ -1,55 +1,34 @@
 """Ray Tune's experiment folders (2.x): a folder a trial, with ``params.json`` and ``result.json``.
 
-``experiment_state-*.json`` is read as plain JSON for the trials' status; what is pickled in it, and every
-pickle beside it (``search_gen_state-*.json`` is one in spite of its name), is left alone.
+``experiment_state-*.json`` is read as plain JSON for what it says of the trials as text; what is pickled in
+it, and every pickle beside it (``search_gen_state-*.json`` is one in spite of its name), is left alone.
 """
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeGuard
-
-import numpy as np
+from typing import Any, ClassVar
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import Columns, flat_config
-from tune_lr.history.files import entries, head, json_lines, open_plain, read_json, read_text
+from tune_lr.history.columns import flat_config
+from tune_lr.history.files import entries, read_json, read_text
+from tune_lr.history.importers.ray_results import CSV, LINES, Results, Told
+from tune_lr.history.importers.ray_state import State, is_state, read_state
 from tune_lr.history.log import Asked, Log, Skipped
 
-#: What Ray adds to every result.
-_RAYS_OWN = frozenset(
-    {
-        "config",
-        "done",
-        "timestamp",
-        "date",
-        "pid",
-        "hostname",
-        "node_ip",
-        "trial_id",
-        "experiment_id",
-        "experiment_tag",
-        "episodes_total",
-        "iterations_since_restore",
-        "time_this_iter_s",
-        "time_since_restore",
-        "time_total_s",
-        "training_iteration",
-        "timesteps_total",
-        "timesteps_since_restore",
-        "warmup_time",
-        "checkpoint_dir_name",
-        "should_checkpoint",
-        "trial_name",
-        "agent_timesteps_total",
-    }
-)
+_PARAMS, _ERROR = "params.json", "error.txt"
+_OF_A_TRIAL = {_PARAMS, LINES, CSV, _ERROR}
+#: What a trial's folder is called: the trainable, the trial's id, its number, knobs and a date.
+_NUMBERED = re.compile(r"_[0-9a-f]{5,8}(?:_[0-9]{5,})?_([0-9]{1,9})(?:_|$)")
+#: In a folder without an experiment's state so many folders are looked at for a trial.
+_LOOKED_AT = 1000
+_LONGEST_ERROR = 1024**2
+_LONGEST_PARAMS = 64 * 1024**2
 #: TERMINATED is said of trials that came to their end and of those that were stopped early.
-_STATUSES = {"ERROR": "failed", "PAUSED": "paused", "RUNNING": "running"}
-_DEEPEST = 6
-_LONGEST_ERROR = 64 * 1024
+_STATUSES = {"ERROR": "failed", "PAUSED": "paused", "RUNNING": "running", "PENDING": "running"}
 
 
 class Ray:
@@ -58,147 +37,92 @@ class Ray:
     name: ClassVar[str] = "ray"
 
     def claims(self, path: Path) -> bool:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             return False
         if _is_trial(path):
             return True
-        for below in entries(path, path)[:1000]:
-            if below.name.startswith("experiment_state-") and below.suffix == ".json":
-                return True
-            if below.is_dir() and _is_trial(below):
-                return True
-        return False
+        below = entries(path, path)
+        return any(map(is_state, below)) or any(map(_is_trial, below[:_LOOKED_AT]))
 
     def read(self, path: Path, asked: Asked, skipped: Skipped) -> Iterator[Log]:
         import pandas as pd
 
-        folders = [path] if _is_trial(path) else [one for one in entries(path, path, skipped) if one.is_dir()]
-        statuses = _statuses(path, skipped)
-        trials: list[dict[str, Any]] = []
-        own: dict[str, list[Any]] = {"trial": [], "epoch": [], "seconds": []}
-        metrics = Columns()
-        for folder in folders:
-            if not _is_trial(folder):
+        state = read_state(path, skipped)
+        results, trials, taken = Results(), list[dict[str, Any]](), set[str]()
+        for folder in [path] if _is_trial(path) else _folders(path, skipped):
+            files = {one.name: one for one in entries(folder, path, skipped)}
+            if not files.keys() & _OF_A_TRIAL:
+                skipped.add(folder.name, "a folder without a trial of Ray Tune")
                 continue
-            row = _trial(folder, skipped)
-            for result in _results(folder, skipped):
-                epoch, seconds = result.get("training_iteration"), result.get("time_total_s")
-                if not _is_number(epoch):
-                    skipped.add(folder.name, "a result without a training_iteration")
-                    continue
-                name = result.get("trial_id")
-                row["trial_id"] = name if isinstance(name, str) and name else row["trial_id"]
-                own["trial"].append(len(trials))
-                own["epoch"].append(epoch if abs(epoch) < 2**60 else np.nan)
-                own["seconds"].append(seconds if _is_number(seconds) and abs(seconds) < 2**60 else np.nan)
-                metrics.add(_metrics(result))
-            row["status"] = row["status"] or statuses.get(row["trial_id"])
+            told = results.read(len(trials), files, folder.name, skipped)
+            row = _trial(folder.name, files, told, state, skipped)
+            row["trial_id"] = row["trial_id"] if row["trial_id"] not in taken else folder.name
+            taken.add(row["trial_id"])
             trials.append(row)
         if not trials:
-            raise BadInput("folder", path.name, "at least one trial with a params.json or a result.json")
+            raise BadInput("folder", path.name, "at least one folder of a trial that can be read")
+        reports = results.reports()
         yield Log(
             source=self.name,
             name=path.resolve().name,
             trials=pd.DataFrame(trials),
-            reports=pd.DataFrame({**own, **metrics.arrays(besides=own)}),
+            reports=pd.DataFrame(reports),
+            metric=state.metric if state.metric in reports else None,
             fidelity="epochs",
             counts_from=1,
+            descriptors={"trainable": state.trainable} if state.trainable else {},
         )
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
-    return type(value) in (int, float)
-
-
 def _is_trial(folder: Path) -> bool:
-    return (folder / "result.json").is_file() or (
-        (folder / "params.json").is_file() and (folder / "progress.csv").is_file()
+    return os.path.isfile(folder / _PARAMS) and (
+        os.path.isfile(folder / LINES) or os.path.isfile(folder / CSV)
     )
 
 
-def _trial(folder: Path, skipped: Skipped) -> dict[str, Any]:
-    """What is known of a trial besides its results."""
-    row: dict[str, Any] = {"trial_id": folder.name, "status": None, "error": None}
-    if (folder / "params.json").exists():
+def _folders(path: Path, skipped: Skipped) -> list[Path]:
+    """The folders in an experiment's, in the order in which their trials were begun."""
+
+    def begun(folder: Path) -> tuple[int, str]:
+        found = _NUMBERED.search(folder.name)
+        return int(found[1]) if found else 0, folder.name
+
+    return sorted((one for one in entries(path, path, skipped) if os.path.isdir(one)), key=begun)
+
+
+def _trial(
+    name: str, files: Mapping[str, Path], told: Told, state: State, skipped: Skipped
+) -> dict[str, Any]:
+    """One trial's row."""
+    of_state = state.trials.get(name) or state.trials.get(told.trial_id or "")
+    trial_id = told.trial_id or (of_state.trial_id if of_state else None) or name
+    # A trial that failed and was tried again with success keeps its error.txt.
+    if _ERROR in files and (of_state is None or of_state.status != "TERMINATED"):
+        status: str | None = "failed"
+    elif of_state is None:
+        status = None if told.rows else "stopped"
+    elif of_state.status == "TERMINATED":
+        # Ray says done in a report only where it ends the trial there, be it by a rule or at its limit.
+        returned = of_state.done and not told.done
+        status = "completed" if returned else None if told.done and told.rows else "stopped"
+    else:
+        status = _STATUSES.get(of_state.status)
+    error = None
+    if status == "failed" and _ERROR in files:
         try:
-            row.update(flat_config(read_json(folder / "params.json"), f"{folder.name}/params.json", skipped))
-        except BadInput as error:
-            skipped.add(folder.name, str(error))
-    if (folder / "error.txt").is_file():
-        row["status"] = "failed"
+            error = read_text(files[_ERROR], _LONGEST_ERROR)
+        except BadInput as problem:
+            skipped.add(f"{name}/{_ERROR}", str(problem))
+    config = _config(name, files, told, skipped)
+    return {"trial_id": trial_id, "status": status, "error": error, **config}
+
+
+def _config(name: str, files: Mapping[str, Path], told: Told, skipped: Skipped) -> dict[str, Any]:
+    """A trial's knobs; its results repeat them, should the file of them be lost."""
+    config = None
+    if _PARAMS in files:
         try:
-            row["error"] = read_text(folder / "error.txt", _LONGEST_ERROR)
-        except BadInput as error:
-            skipped.add(folder.name, str(error))
-    return row
-
-
-def _results(folder: Path, skipped: Skipped) -> Iterator[Mapping[str, Any]]:
-    """The rows of ``result.json``, or of ``progress.csv`` where that has none."""
-    found = False
-    if (folder / "result.json").exists():
-        try:
-            for result in json_lines(folder / "result.json", skipped, f"{folder.name}/result.json"):
-                found = True
-                yield result
-        except BadInput as error:
-            skipped.add(folder.name, str(error))
-    if not found and (folder / "progress.csv").exists() and head(folder / "progress.csv"):
-        try:
-            yield from _progress(folder / "progress.csv")
-        except BadInput as error:
-            skipped.add(folder.name, str(error))
-
-
-def _progress(file: Path) -> Iterator[Mapping[str, Any]]:
-    import pandas as pd
-
-    try:
-        with open_plain(file) as content:
-            frame = pd.read_csv(content, on_bad_lines="skip", encoding_errors="replace")
-    except (ValueError, OverflowError, pd.errors.ParserError) as error:
-        raise BadInput("file", file.name, f"a table ({error})") from None
-    names = [name for name in frame.columns if not str(name).startswith("config/")]
-    for row in zip(*(frame[name].tolist() for name in names), strict=True):
-        yield dict(zip(names, row, strict=True))
-
-
-def _metrics(result: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
-    """The numbers of a result; those of nested results under names joined with "/"."""
-    found: dict[str, Any] = {}
-    for name, value in result.items():
-        if not prefix and name in _RAYS_OWN:
-            continue
-        if isinstance(value, dict):
-            if depth < _DEEPEST:
-                found.update(_metrics(value, f"{prefix}{name}/", depth + 1))
-        elif type(value) in (int, float):
-            found[f"{prefix}{name}"] = value
-    return found
-
-
-def _statuses(path: Path, skipped: Skipped) -> dict[str, str]:
-    """Trial -> status, from the newest experiment state; nothing where there is none that can be read."""
-    states = [
-        p for p in entries(path, path) if p.name.startswith("experiment_state-") and p.suffix == ".json"
-    ]
-    found: dict[str, str] = {}
-    for state in states[-1:]:
-        try:
-            content = read_json(state)
-        except BadInput as error:
-            skipped.add(state.name, str(error))
-            continue
-        listed = content.get("trial_data", content.get("checkpoints")) if isinstance(content, dict) else None
-        for one in listed if isinstance(listed, list) else []:
-            text = one[0] if isinstance(one, list) and one else one
-            try:
-                trial = json.loads(text) if isinstance(text, str) else text
-            except (ValueError, RecursionError):
-                skipped.add(state.name, "a trial that is no JSON")
-                continue
-            if isinstance(trial, dict) and isinstance(trial.get("trial_id"), str):
-                status = _STATUSES.get(str(trial.get("status")))
-                if status:
-                    found[trial["trial_id"]] = status
-    return found
+            config = read_json(files[_PARAMS], _LONGEST_PARAMS)
+        except BadInput as problem:
+            skipped.add(f"{name}/{_PARAMS}", str(problem))
+    return flat_config(config if isinstance(config, dict) else told.config, f"{name}/{_PARAMS}", skipped)

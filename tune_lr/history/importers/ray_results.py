@@ -1,0 +1,220 @@
+"""The results of Ray Tune's trials: ``result.json``, and ``progress.csv`` for what that has lost."""
+
+from __future__ import annotations
+
+import csv
+import math
+from array import array
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tune_lr.errors import BadInput
+from tune_lr.history.columns import Columns
+from tune_lr.history.files import json_lines, lines
+from tune_lr.history.log import Skipped
+
+LINES, CSV = "result.json", "progress.csv"
+#: What Ray adds to every result.
+RAYS_OWN = frozenset(
+    {
+        "agent_timesteps_total",
+        "checkpoint_dir_name",
+        "config",
+        "date",
+        "done",
+        "episodes_total",
+        "experiment_id",
+        "experiment_tag",
+        "hostname",
+        "iterations_since_restore",
+        "node_ip",
+        "pid",
+        "should_checkpoint",
+        "time_since_restore",
+        "time_this_iter_s",
+        "time_total_s",
+        "timestamp",
+        "timesteps_since_restore",
+        "timesteps_this_iter",
+        "timesteps_total",
+        "training_iteration",
+        "trial_id",
+        "trial_name",
+        "warmup_time",
+    }
+)
+_EPOCH, _SECONDS, _CONFIG = "training_iteration", "time_total_s", "config/"
+_NO_EPOCH = "a result without a training_iteration"
+_DEEPEST = 6
+_LARGEST = 2**53
+#: Rows of a table that are looked at together.
+_BLOCK = 4096
+
+
+@dataclass
+class Told:
+    """What a trial's results say of the trial; the last one counts."""
+
+    rows: int = 0
+    trial_id: str | None = None
+    done: bool = False
+    config: dict[str, Any] | None = None
+
+
+class Results:
+    """The reports of all trials, as columns."""
+
+    def __init__(self) -> None:
+        self._of, self._epochs, self._seconds = array("q"), array("q"), array("d")
+        self._metrics = Columns()
+
+    def read(self, trial: int, files: Mapping[str, Path], shown: str, skipped: Skipped) -> Told:
+        """Add a trial's results; what cannot be read goes to ``skipped``."""
+        told, own, began = Told(), Skipped(), len(self._epochs)
+        if LINES in files:
+            try:
+                self._lines(trial, files[LINES], f"{shown}/{LINES}", told, own)
+            except BadInput as error:
+                own.add(f"{shown}/{LINES}", str(error))
+        if CSV in files and (own or not told.rows):
+            try:
+                seen = frozenset(self._epochs[began:])
+                self._table(trial, files[CSV], f"{shown}/{CSV}", seen, told, own)
+            except (BadInput, csv.Error) as error:
+                own.add(f"{shown}/{CSV}", str(error))
+        skipped.counts.update(own.counts)
+        return told
+
+    def reports(self) -> dict[str, Any]:
+        """All that was read: ``trial``, ``epoch``, ``seconds`` and the metrics."""
+        own = {
+            "trial": np.array(self._of, np.int64),
+            "epoch": np.array(self._epochs, np.int64),
+            "seconds": np.array(self._seconds, np.float64),
+        }
+        return {**own, **self._metrics.arrays(besides=own)}
+
+    def _lines(self, trial: int, file: Path, shown: str, told: Told, skipped: Skipped) -> None:
+        result: dict[str, Any] = {}
+        for result in json_lines(file, skipped, shown):
+            epoch, seconds = result.get(_EPOCH), result.get(_SECONDS)
+            if not isinstance(epoch, (int, float)) or not _counts(epoch):
+                skipped.add(shown, _NO_EPOCH)
+                continue
+            self._of.append(trial)
+            self._epochs.append(int(epoch))
+            known = type(seconds) in (int, float) and abs(seconds) < _LARGEST
+            self._seconds.append(seconds if known else math.nan)
+            self._metrics.add(_flat(result))
+            told.rows += 1
+        name, config = result.get("trial_id"), result.get("config")
+        told.trial_id = name if isinstance(name, str) and name else None
+        told.done = result.get("done") is True
+        told.config = config if isinstance(config, dict) else None
+
+    def _table(
+        self, trial: int, file: Path, shown: str, seen: Collection[int], told: Told, skipped: Skipped
+    ) -> None:
+        texts = (line.decode("utf-8", "replace") for line in lines(file, skipped, shown))
+        reader = csv.reader(texts)
+        names = next(reader, [])
+        if _EPOCH not in names:
+            if names:
+                skipped.add(shown, _NO_EPOCH)
+            return
+        while block := list(islice(reader, _BLOCK)):
+            rows = [row for row in block if len(row) == len(names)]
+            skipped.add(shown, "a row of another length than the first", len(block) - len(rows))
+            if rows:
+                table = dict(zip(names, zip(*rows, strict=True), strict=False))
+                self._block(trial, table, seen, shown, told, skipped)
+
+    def _block(
+        self,
+        trial: int,
+        table: Mapping[str, Sequence[str]],
+        seen: Collection[int],
+        shown: str,
+        told: Told,
+        skipped: Skipped,
+    ) -> None:
+        """Add some rows of a table, but for those of epochs already ``seen``."""
+        epochs = _floats(table[_EPOCH])
+        good = [_counts(epoch) for epoch in epochs]
+        skipped.add(shown, _NO_EPOCH, good.count(False))
+        kept = [fine and epoch not in seen for fine, epoch in zip(good, epochs, strict=True)]
+        count = kept.count(True)
+        if not count:
+            return
+        if count < len(kept):
+            table = {name: tuple(compress(texts, kept)) for name, texts in table.items()}
+        self._of.extend([trial] * count)
+        self._epochs.extend([int(epoch) for epoch in compress(epochs, kept)])
+        self._seconds.extend(_floats(table[_SECONDS]) if _SECONDS in table else [math.nan] * count)
+        found = {}
+        for name, texts in table.items():
+            if name not in RAYS_OWN and not name.startswith(_CONFIG):
+                numbers = _floats(texts)
+                if not all(map(math.isnan, numbers)) or _says_nan(texts):
+                    found[name] = numbers
+        self._metrics.extend(count, found)
+        if not told.rows:
+            told.trial_id = table["trial_id"][-1] or None if "trial_id" in table else None
+            told.config = {
+                name[len(_CONFIG) :]: _value(texts[-1])
+                for name, texts in table.items()
+                if name.startswith(_CONFIG)
+            }
+        told.done = "done" in table and table["done"][-1] == "True"
+        told.rows += count
+
+
+def _counts(epoch: float) -> bool:
+    """Whether a number is one that epochs are counted by."""
+    return 1 <= epoch < _LARGEST and epoch % 1 == 0 and epoch is not True
+
+
+def _flat(result: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """The numbers of a result; those of nested results under names joined with "/"."""
+    found: dict[str, Any] = {}
+    for name, value in result.items():
+        if type(value) is float or type(value) is int:
+            if prefix or name not in RAYS_OWN:
+                found[f"{prefix}{name}"] = value
+        elif type(value) is dict and depth < _DEEPEST and (prefix or name not in RAYS_OWN):
+            found.update(_flat(value, f"{prefix}{name}/", depth + 1))
+    return found
+
+
+def _floats(texts: Sequence[str]) -> array[float]:
+    """A column of text as numbers, NaN where there is none."""
+    try:
+        return array("d", map(float, texts))
+    except ValueError:
+        return array("d", [_float(text) for text in texts])
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _says_nan(texts: Sequence[str]) -> bool:
+    return any(text.strip().lower() == "nan" for text in texts)
+
+
+def _value(text: str) -> str | float | bool | None:
+    """What a cell of a knob holds."""
+    if text in ("True", "False"):
+        return text == "True"
+    number = _float(text)
+    if math.isnan(number):
+        return text or None
+    return int(number) if number % 1 == 0 and abs(number) < _LARGEST and text.isdigit() else number
