@@ -146,11 +146,11 @@ def _reports(read: list[tuple[list[dict[str, Any]], bool]], skipped: Skipped) ->
     for position, (rows, _) in enumerate(read):
         for row in rows:
             count = row.get(by)
-            if not isinstance(count, (int, float)) or not abs(count) < 2**53:
-                skipped.add("log_history", f"a row without {by}")
+            if type(count) not in (int, float) or not 0 <= count < 2**53 or count % 1:  # type: ignore[operator]
+                skipped.add("log_history", f"a row whose {by} is no whole number")
                 continue
             own["trial"].append(position)
             own["epoch"].append(count)
             metrics.add({k: v for k, v in row.items() if k not in _COUNTED and not str(k).endswith(_TIMES)})
-    columns: dict[str, Any] = {name: np.array(values, np.float64) for name, values in own.items()}
-    return {**columns, **metrics.arrays(besides=own)}, by
+    trial, epoch = np.array(own["trial"], np.int64), np.array(own["epoch"], np.int64)
+    return {"trial": trial, "epoch": epoch, **metrics.arrays(besides=own)}, by

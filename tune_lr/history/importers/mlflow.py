@@ -77,7 +77,7 @@ def _experiment(source: str, folder: Path, skipped: Skipped) -> Log | None:
     runs.sort(key=lambda one: one[0])
     trials = [row for _, row, _ in runs]
     frames = [
-        {"trial": np.full(len(reports["epoch"]), position), **reports}
+        {"trial": np.full(len(reports["epoch"]), position, np.int64), **reports}
         for position, (_, _, reports) in enumerate(runs)
     ]
     if not trials:
@@ -143,10 +143,10 @@ def _joined(row: dict[str, Any], histories: dict[str, Any]) -> tuple[dict[str, A
             row[name] = one[0, 1]
     several = {name: one for name, one in histories.items() if name not in row}
     if not several:
-        return row, {"epoch": np.array([]), "seconds": np.array([])}
+        return row, {"epoch": np.array([], np.int64), "seconds": np.array([])}
     began = min(one[:, 0].min() for one in several.values())
     steps = np.unique(np.concatenate([one[:, 2] for one in several.values()]))
-    columns: dict[str, Any] = {"epoch": steps, "seconds": np.full(len(steps), np.nan)}
+    columns: dict[str, Any] = {"epoch": steps.astype(np.int64), "seconds": np.full(len(steps), np.nan)}
     for name, one in several.items():
         at = np.searchsorted(steps, one[:, 2])
         values = np.full(len(steps), np.nan)
@@ -167,8 +167,10 @@ def _history(file: Path, where: str, skipped: Skipped) -> Any:
         rows = np.array(words[: 3 * lines], dtype=np.float64).reshape(lines, 3)
     except ValueError:
         rows = _line_by_line(read_bytes(file, _LARGEST_METRIC), where, skipped)
-    good = np.isfinite(rows[:, 2]) & np.isfinite(rows[:, 0])
-    skipped.add(where, "a line whose step or time is no number", int((~good).sum()))
+    steps, times = rows[:, 2], rows[:, 0]
+    with np.errstate(invalid="ignore"):
+        good = (steps >= 0) & (steps < 2**53) & (steps % 1 == 0) & np.isfinite(times)
+    skipped.add(where, "a line whose step or time is no whole number from 0 upwards", int((~good).sum()))
     return rows[good]
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
 from tune_lr.errors import BadInput
 from tune_lr.history.columns import Columns, flat_config
 from tune_lr.history.files import entries, head, lines, open_plain, read_json, unzip
@@ -53,9 +55,9 @@ class SyneTune:
         if not trials:
             raise BadInput("folder", path.name, "at least one trial in its table or its folders")
         if table is not None and len(table):
-            told = _reports(table, known, resource)
+            told = _reports(table, known, resource, skipped)
             frames = [told, *(frame[~frame["epoch"].isin(_epochs(told, frame))] for frame in frames)]
-        reports = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"trial": [], "epoch": []})
+        reports = pd.concat(frames, ignore_index=True) if frames else _no_reports()
         metric, mode = _objective(metadata)
         yield Log(
             source=self.name,
@@ -141,19 +143,32 @@ def _of_table(table: pd.DataFrame, resource: str, skipped: Skipped) -> dict[str,
     return found
 
 
-def _reports(table: pd.DataFrame, known: Mapping[str, int], resource: str) -> pd.DataFrame:
+def _reports(table: pd.DataFrame, known: Mapping[str, int], resource: str, skipped: Skipped) -> pd.DataFrame:
     """The table's reports: trial's position, epoch, seconds, and the trainer's own numbers."""
     import pandas as pd
 
-    own = {"trial": table["trial_id"].astype(str).map(known).to_numpy()}
     counted = table[resource] if resource in table else table.groupby("trial_id").cumcount()
-    own["epoch"] = pd.to_numeric(counted, errors="coerce").to_numpy()
+    epochs = pd.to_numeric(counted, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    with np.errstate(invalid="ignore"):
+        good = (epochs >= 0) & (epochs < 2**53) & (epochs % 1 == 0)
+    skipped.add(_TABLE, f"a report whose {resource} is no whole number", int((~good).sum()))
+    table = table[good]
+    own = {"trial": table["trial_id"].astype(str).map(known).to_numpy(np.int64)}
+    own["epoch"] = epochs[good].astype(np.int64)
     if "st_worker_time" in table:
         own["seconds"] = pd.to_numeric(table["st_worker_time"], errors="coerce").to_numpy()
     left = [name for name in table.columns if _is_metric(str(name), resource)]
-    metrics = {str(name): table[name].to_numpy() for name in left if name not in own}
+    numbers = {str(name): pd.to_numeric(table[name], errors="coerce") for name in left if name not in own}
+    metrics = {name: column.to_numpy(np.float64, na_value=np.nan) for name, column in numbers.items()}
     reports: pd.DataFrame = pd.DataFrame({**own, **metrics})
     return reports
+
+
+def _no_reports() -> pd.DataFrame:
+    import pandas as pd
+
+    nothing: pd.DataFrame = pd.DataFrame({"trial": np.array([], np.int64), "epoch": np.array([], np.int64)})
+    return nothing
 
 
 def _epochs(told: pd.DataFrame, printed: pd.DataFrame) -> pd.Series[Any]:
@@ -210,11 +225,11 @@ def _printed(file: Path, position: int, resource: str, where: str, skipped: Skip
                 skipped.add(where, "a report that is no JSON")
                 continue
             epoch = report.get(resource)
-            if type(epoch) not in (int, float):
-                skipped.add(where, f"a report without {resource}")
+            if type(epoch) not in (int, float) or not 0 <= epoch < 2**53 or epoch % 1:
+                skipped.add(where, f"a report whose {resource} is no whole number")
                 continue
             own["trial"].append(position)
-            own["epoch"].append(epoch if abs(epoch) < 2**60 else -1)
+            own["epoch"].append(int(epoch))
             own["seconds"].append(report.get("st_worker_time"))
             metrics.add({k: v for k, v in report.items() if _is_metric(str(k), resource)})
     except BadInput as error:
