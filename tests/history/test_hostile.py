@@ -109,7 +109,10 @@ def is_pickle(path: Path) -> bool:
 
 
 def folders(path: Path) -> list[Path]:
-    return [path, *(p for p in path.rglob("*") if p.is_dir())] if path.is_dir() else [path.parent]
+    """Where something can be planted; in some of MLflow's folders every file is a parameter by its name."""
+    if path.is_file():
+        return [path.parent]
+    return [path, *(p for p in path.rglob("*") if p.is_dir() and p.name not in ("params", "metrics", "tags"))]
 
 
 def test_the_trap_works(trap: bytes, mark: Path) -> None:
