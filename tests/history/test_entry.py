@@ -1,0 +1,141 @@
+"""The one schema: what a log comes to."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tune_lr.errors import BadInput
+from tune_lr.history.entry import Entry, make_entry
+from tune_lr.history.log import Asked, Log, Skipped
+
+
+def entry(
+    trials: dict[str, Any], reports: dict[str, Any], asked: Asked | None = None, **log: Any
+) -> tuple[Entry, Skipped]:
+    skipped = Skipped()
+    frame = pd.DataFrame({"trial": pd.Series(dtype=int), "epoch": pd.Series(dtype=int), **reports})
+    given = Log("test", "task", pd.DataFrame(trials), frame, **log)
+    return make_entry(given, asked or Asked(), "here", skipped), skipped
+
+
+def losses(*curves: list[float], first: int = 1, metric: str = "val_loss") -> dict[str, Any]:
+    return {
+        "trial": [t for t, curve in enumerate(curves) for _ in curve],
+        "epoch": [first + e for curve in curves for e in range(len(curve))],
+        metric: [value for curve in curves for value in curve],
+    }
+
+
+def test_epochs_that_count_from_0_are_shifted_and_the_note_says_so() -> None:
+    made, _ = entry({"trial_id": ["a"]}, losses([3.0, 2.0], first=0))
+    assert made.reports["epoch"].tolist() == [1, 2]
+    assert any("from 0" in note for note in made.info.notes)
+
+
+def test_where_epochs_count_from_1_epoch_0_is_no_fidelity() -> None:
+    made, skipped = entry({"trial_id": ["a"]}, losses([9.0, 2.0], first=0), counts_from=1)
+    assert made.reports["epoch"].tolist() == [1]
+    assert skipped.counts["reports", "a report before the first epoch"] == 1
+
+
+def test_numbers_with_gaps_are_steps() -> None:
+    reports = {"trial": [0, 0], "epoch": [50, 100], "val_loss": [2.0, 1.0]}
+    made, _ = entry({"trial_id": ["a"]}, reports)
+    assert (made.info.fidelity, made.reports["epoch"].tolist()) == ("steps", [50, 100])
+
+
+def test_of_an_epoch_reported_twice_the_later_row_counts() -> None:
+    reports = {"trial": [0, 0, 0], "epoch": [2, 1, 2], "val_loss": [5.0, 3.0, 1.0]}
+    made, skipped = entry({"trial_id": ["a"]}, reports)
+    assert made.reports["val_loss"].tolist() == [3.0, 1.0]
+    assert skipped.counts["reports", "an epoch that was reported again later"] == 1
+
+
+def test_statuses_that_nobody_said_follow_from_the_epochs() -> None:
+    made, _ = entry({"trial_id": ["a", "b", "c"]}, losses([2.0, 1.0], [3.0], [math.nan]))
+    assert made.trials["status"].tolist() == ["completed", "stopped", "diverged"]
+    assert made.trials["epochs"].tolist() == [2, 1, 1]
+
+
+def test_what_the_source_says_of_failures_is_kept() -> None:
+    trials = {"trial_id": ["a", "b"], "status": ["failed", None], "error": ["ValueError", None]}
+    made, _ = entry(trials, losses([2.0], [1.0]))
+    assert made.trials["status"].tolist() == ["failed", "completed"]
+    assert made.trials["error"][0] == "ValueError"
+
+
+def test_gaps_before_a_number_mean_not_reported() -> None:
+    made, _ = entry({"trial_id": ["a"]}, losses([math.nan, 1.0, math.nan]))
+    assert made.trials["status"].tolist() == ["completed"]
+    assert made.trials["best"].tolist() == [1.0]
+
+
+def test_an_infinite_loss_is_a_diverged_trial() -> None:
+    made, _ = entry({"trial_id": ["a", "b"]}, losses([1.0, math.inf, 2.0], [3.0, 2.0, 2.0]))
+    assert made.trials["status"].tolist() == ["diverged", "completed"]
+    assert made.info.best == 2.0
+
+
+def test_a_final_value_belongs_to_the_trial_and_is_no_report() -> None:
+    made, _ = entry({"trial_id": ["a", "b"], "accuracy": [0.5, 0.75]}, {})
+    assert (made.info.reports, made.info.best, made.info.mode) == (0, 0.75, "max")
+    assert made.trials["best"].tolist() == [0.5, 0.75]
+
+
+@pytest.mark.parametrize(("scope", "best"), [("best", 1.0), ("last", 3.0), ("avg-2", 2.0)])
+def test_a_trial_is_worth_what_the_scope_says(scope: str, best: float) -> None:
+    made, _ = entry({"trial_id": ["a"]}, losses([5.0, 1.0, 3.0]), scope=scope)
+    assert made.trials["best"].tolist() == [best]
+
+
+def test_knobs_get_their_names_and_ratios_become_absolute() -> None:
+    trials = {"trial_id": ["a"], "config/learning_rate": [0.1], "config/max_lr_ratio": [10.0]}
+    made, _ = entry(trials, losses([1.0]))
+    assert made.trials["config/lr"].tolist() == [0.1]
+    assert made.trials["config/max_lr"].tolist() == pytest.approx([1.0])
+
+
+def test_what_a_person_renames_is_renamed() -> None:
+    asked = Asked(rename={"alpha": "lr", "objective": "val_loss"})
+    trials = {"trial_id": ["a"], "config/alpha": [0.1]}
+    made, _ = entry(trials, losses([1.0], metric="objective"), asked, metric="objective", mode="min")
+    assert made.info.metric == "val_loss"
+    assert made.trials["config/lr"].tolist() == [0.1]
+
+
+def test_a_seed_is_no_knob() -> None:
+    made, _ = entry(
+        {"trial_id": ["a", "b"], "config/seed": [3, 4], "config/lr": [0.1, 0.1]}, losses([1.0], [2.0])
+    )
+    assert made.trials["seed"].tolist() == [3, 4]
+    assert "seed" not in made.info.knobs
+
+
+def test_trials_outside_of_the_space_are_kept_and_flagged() -> None:
+    trials = {"trial_id": ["a", "b"], "config/lr": [0.1, 50.0]}
+    made, _ = entry(trials, losses([1.0], [2.0]), Asked(space="constant"))
+    assert made.trials["outside"].tolist() == ["", "lr"]
+    assert made.info.outside == 1
+
+
+def test_a_metric_that_the_names_do_not_tell_is_asked_for() -> None:
+    reports = {"trial": [0], "epoch": [1], "alpha": [1.0], "beta": [2.0]}
+    with pytest.raises(BadInput, match=r"--metric.*alpha, beta"):
+        entry({"trial_id": ["a"]}, reports)
+    with pytest.raises(BadInput, match="--mode"):
+        entry({"trial_id": ["a"]}, reports, Asked(metric="alpha"))
+    with pytest.raises(BadInput, match="did you mean alpha"):
+        entry({"trial_id": ["a"]}, reports, Asked(metric="alpa", mode="min"))
+
+
+def test_the_id_is_of_the_content_alone() -> None:
+    trials, reports = {"trial_id": ["a"], "config/lr": [0.1]}, losses([2.0, 1.0])
+    one, _ = entry(trials, reports)
+    again, _ = entry(trials, {name: values[::-1] for name, values in reports.items()})
+    other, _ = entry(trials, losses([2.0, 1.5]))
+    assert one.info.id == again.info.id != other.info.id
+    pd.testing.assert_frame_equal(one.reports, again.reports)
