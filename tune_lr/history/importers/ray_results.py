@@ -108,8 +108,7 @@ class Results:
                 continue
             self._of.append(trial)
             self._epochs.append(int(epoch))
-            known = type(seconds) in (int, float) and abs(seconds) < _LARGEST
-            self._seconds.append(seconds if known else math.nan)
+            self._seconds.append(_known(seconds))
             self._metrics.add(_flat(result))
             told.rows += 1
         name, config = result.get("trial_id"), result.get("config")
@@ -177,6 +176,10 @@ class Results:
 def _counts(epoch: float) -> bool:
     """Whether a number is one that epochs are counted by."""
     return 1 <= epoch < _LARGEST and epoch % 1 == 0 and epoch is not True
+
+
+def _known(seconds: Any) -> float:
+    return seconds if type(seconds) in (int, float) and abs(seconds) < _LARGEST else math.nan
 
 
 def _flat(result: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
