@@ -7,34 +7,37 @@ beside it.
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import Any, ClassVar, Literal
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import Columns, flat_config
-from tune_lr.history.files import entries, read_json, read_text
+from tune_lr.history.columns import flat_config
+from tune_lr.history.files import entries, leads_inside, read_json, read_text
+from tune_lr.history.importers.huggingface_curves import Curves
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.plain_yaml import plain_content
 
 _STATE = "trainer_state.json"
-_CHECKPOINT = re.compile(r"checkpoint-([0-9]{1,18})")
-#: Where a run's knobs may stand. ``config.json`` is the model's, and ``training_args.bin`` a pickle.
-_SIDECARS = ("tune_lr_config.json", "params.json", "hparams.json", "training_args.json", "hparams.yaml")
-_COUNTED = (
-    "epoch",
-    "step",
-    "total_flos",
-    "train_runtime",
-    "train_samples_per_second",
-    "train_steps_per_second",
+_CHECKPOINT = re.compile(r"checkpoint-([0-9]{1,15})")
+_ARGUMENTS = "training_args.json"
+#: Where a run's knobs may stand; the first that is there counts. ``config.json`` is the model's, and
+#: ``training_args.bin`` a pickle.
+_SIDECARS = ("tune_lr_config.json", "params.json", "hparams.json", "hparams.yaml", _ARGUMENTS)
+#: Of a hundred arguments those that are knobs.
+_TUNED = re.compile(
+    r"(adam|optim|lr_scheduler|warmup|label_smoothing|weight_decay|max_grad_norm|gradient_accumulation"
+    r"|learning_rate|per_device_train_batch_size|num_train_epochs|max_steps|seed$|neftune).*"
 )
-_LATEST = ("loss", "learning_rate", "grad_norm")
-_TIMES = ("_runtime", "_samples_per_second", "_steps_per_second")
+_METRIC, _MODE = "metric_for_best_model", "greater_is_better"
 _LARGEST_STATE = 512 * 1024**2
+_LARGEST_SIDECAR = 1024**2
+#: In a folder of no run so many folders are looked at for one.
+_LOOKED_AT = 200
 
 
 class HuggingFace:
@@ -43,114 +46,170 @@ class HuggingFace:
     name: ClassVar[str] = "huggingface"
 
     def claims(self, path: Path) -> bool:
-        if path.is_file():
+        if os.path.isfile(path):
             return path.name == _STATE
-        return path.is_dir() and (_is_run(path) or any(map(_is_run, _folders(path)[:200])))
+        if not os.path.isdir(path):
+            return False
+        folders = [one for one in entries(path, path)[: 5 * _LOOKED_AT] if os.path.isdir(one)]
+        return bool(_states(path, path)) or any(_states(one, path) for one in folders[:_LOOKED_AT])
 
     def read(self, path: Path, asked: Asked, skipped: Skipped) -> Iterator[Log]:
         import pandas as pd
 
-        runs = [path] if path.is_file() or _is_run(path) else [one for one in _folders(path) if _is_run(one)]
-        trials: list[dict[str, Any]] = []
-        read: list[tuple[list[dict[str, Any]], bool]] = []
-        for run in runs:
-            file = run if run.is_file() else _newest_state(run)
-            try:
-                state = read_json(file, _LARGEST_STATE)
-            except BadInput as error:
-                skipped.add(run.name, str(error))
+        curves, trials = Curves(), list[dict[str, Any]]()
+        said: dict[str, Any] = {}
+        for run in _runs(path, skipped):
+            state = _load(run, skipped)
+            if state is None:
                 continue
-            if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):
-                skipped.add(run.name, f"a {_STATE} without a log_history")
-                continue
-            folder = run.parent if run.is_file() else run
-            trials.append(_trial(folder, run, state, skipped))
-            read.append(_rows(state["log_history"]))
+            beside = _sidecar(run, skipped)
+            said = {name: beside[name] for name in (_METRIC, _MODE) if name in beside} | said
+            ended = curves.add(len(trials), state["log_history"], run.name, skipped)
+            trials.append({**_trial(run, state, beside, skipped), **ended})
         if not trials:
             raise BadInput("folder", path.name, f"at least one {_STATE} that can be read")
-        reports, fidelity = _reports(read, skipped)
-        metric = next((name for name in ("eval_loss", "loss") if name in reports), None)
+        reports, fidelity = curves.reports(skipped)
+        metric, mode = _objective(reports, said)
         yield Log(
             source=self.name,
-            name=(path.parent if path.is_file() else path).resolve().name,
+            name=_name(path),
             trials=pd.DataFrame(trials),
             reports=pd.DataFrame(reports),
             metric=metric,
-            mode="min" if metric else None,
-            fidelity="epochs" if fidelity == "epoch" else "steps",
+            mode=mode,
+            fidelity=fidelity,
             counts_from=1,
         )
 
 
-def _folders(path: Path) -> list[Path]:
-    return [one for one in entries(path, path) if one.is_dir() and not _CHECKPOINT.fullmatch(one.name)]
+@dataclass(frozen=True)
+class _Run:
+    """One run: its name, its folder, what to read in it, and the folder that no link may lead out of."""
+
+    name: str
+    folder: Path
+    states: list[Path]
+    root: Path
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / _STATE).is_file() or bool(_checkpoints(folder))
+def _name(path: Path) -> str:
+    """What the runs are called together."""
+    folder = (path if os.path.isdir(path) else path.parent).resolve()
+    return folder.parent.name if _CHECKPOINT.fullmatch(folder.name) else folder.name
 
 
-def _checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints that have a state, by their steps."""
-    found = [one for one in entries(folder, folder) if _CHECKPOINT.fullmatch(one.name)]
-    found = [one for one in found if (one / _STATE).is_file()]
-    return sorted(found, key=lambda one: int(one.name.rpartition("-")[2]))
+def _runs(path: Path, skipped: Skipped) -> Iterator[_Run]:
+    states = _states(path, path) if os.path.isdir(path) else [path]
+    if states:
+        folder = Path(os.path.abspath(path if os.path.isdir(path) else path.parent))
+        folder = folder.parent if _CHECKPOINT.fullmatch(folder.name) else folder
+        yield _Run(folder.name, folder, states, folder)
+        return
+    for folder in sorted((one for one in entries(path, path, skipped) if os.path.isdir(one)), key=_natural):
+        if states := _states(folder, path):
+            yield _Run(folder.name, folder, states, path)
+        else:
+            skipped.add(folder.name, f"a folder without a {_STATE}")
 
 
-def _newest_state(folder: Path) -> Path:
-    """The state that tells most: the run's own, which is written at its end, or its last checkpoint's."""
-    own = folder / _STATE
-    return own if own.is_file() else _checkpoints(folder)[-1] / _STATE
+def _natural(path: Path) -> tuple[str, int, str]:
+    """``run-10`` comes after ``run-9``."""
+    text = path.name.rstrip("0123456789")
+    number = path.name[len(text) :]
+    return text, int(number) if number.isascii() and 0 < len(number) < 16 else -1, path.name
 
 
-def _trial(folder: Path, run: Path, state: Mapping[str, Any], skipped: Skipped) -> dict[str, Any]:
-    row: dict[str, Any] = {"trial_id": folder.name, "status": None}
+def _states(folder: Path, root: Path) -> list[Path]:
+    """A run's states: its own, which is written at its end, then its checkpoints', the last one first."""
+    found = []
+    for one in entries(folder, root):
+        if one.name == _STATE:
+            found.append((math.inf, one))
+        elif step := _CHECKPOINT.fullmatch(one.name):
+            found.append((int(step[1]), one / _STATE))
+    found.sort(key=lambda one: -one[0])
+    return [file for _, file in found if os.path.isfile(file) and _stays(file, root)]
+
+
+def _stays(file: Path, root: Path) -> bool:
+    return not os.path.islink(file) or leads_inside(file, root)
+
+
+def _load(run: _Run, skipped: Skipped) -> dict[str, Any] | None:
+    """The state that tells most; an earlier one where the last cannot be read."""
+    found: dict[str, Any] | None = None
+    for file in run.states:
+        step = _CHECKPOINT.fullmatch(file.parent.name)
+        if found is not None and step is not None and int(step[1]) <= _steps(found):
+            break
+        shown = f"{run.name}/{file.parent.name}" if step else run.name
+        try:
+            state = read_json(file, _LARGEST_STATE)
+        except BadInput as error:
+            skipped.add(shown, str(error))
+            continue
+        if not isinstance(state, dict) or not isinstance(state.get("log_history"), list):
+            skipped.add(shown, f"a {_STATE} without a log_history")
+        elif found is None or _steps(state) > _steps(found):
+            found = state
+    return found
+
+
+def _steps(state: Mapping[str, Any]) -> int:
+    steps = state.get("global_step")
+    return steps if type(steps) is int else 0
+
+
+def _sidecar(run: _Run, skipped: Skipped) -> dict[str, Any]:
+    """What the file of knobs beside a run says."""
     for name in _SIDECARS:
-        if (folder / name).is_file():
-            try:
-                text = read_text(folder / name, 1024**2) if name.endswith(".yaml") else None
-                content = plain_content(text) if text is not None else read_json(folder / name, 1024**2)
-                row.update(flat_config(content, f"{folder.name}/{name}", skipped))
-            except BadInput as error:
-                skipped.add(f"{folder.name}/{name}", str(error))
+        file = run.folder / name
+        if not os.path.isfile(file) or not _stays(file, run.root):
+            continue
+        try:
+            yaml = name.endswith(".yaml")
+            content = (
+                plain_content(read_text(file, _LARGEST_SIDECAR))
+                if yaml
+                else read_json(file, _LARGEST_SIDECAR)
+            )
+        except BadInput as error:
+            skipped.add(f"{run.name}/{name}", str(error))
+            continue
+        if not isinstance(content, dict):
+            skipped.add(f"{run.name}/{name}", "no mapping from knob to value")
+        elif name != _ARGUMENTS:
+            return content
+        else:
+            kept = (_METRIC, _MODE)
+            return {key: v for key, v in content.items() if key in kept or _TUNED.fullmatch(str(key))}
+    return {}
+
+
+def _trial(
+    run: _Run, state: Mapping[str, Any], beside: Mapping[str, Any], skipped: Skipped
+) -> dict[str, Any]:
+    knobs = {name: value for name, value in beside.items() if name not in (_METRIC, _MODE)}
+    row: dict[str, Any] = {"trial_id": run.name, "status": None}
+    row.update(flat_config(knobs, run.name, skipped))
     row.update(flat_config(state.get("trial_params"), run.name, skipped))
-    done, asked = state.get("global_step"), state.get("max_steps")
-    if type(done) is int and type(asked) is int and asked > 0:
-        row["status"] = "completed" if done >= asked else "stopped"
+    for done, asked in (("global_step", "max_steps"), ("epoch", "num_train_epochs")):
+        ran, wanted = state.get(done), state.get(asked)
+        if isinstance(ran, (int, float)) and isinstance(wanted, (int, float)) and wanted > 0:
+            # What ended before its time was stopped early or killed, which nothing here tells apart.
+            row["status"] = "completed" if ran >= wanted or row["status"] == "completed" else "stopped"
     return row
 
 
-def _rows(history: list[Any]) -> tuple[list[dict[str, Any]], bool]:
-    """What a run reports, its evaluations or else its training losses; and whether its epochs are whole."""
-    evaluations: list[dict[str, Any]] = []
-    losses: list[dict[str, Any]] = []
-    latest: dict[str, Any] = {}
-    for row in history:
-        if not isinstance(row, dict):
-            continue
-        if any(str(name).startswith("eval_") for name in row):
-            evaluations.append({**latest, **row})
-        elif "loss" in row:
-            latest = {name: row[name] for name in _LATEST if name in row}
-            losses.append(row)
-    rows = evaluations or losses
-    whole = all(isinstance(row.get("epoch"), (int, float)) and row["epoch"] % 1 == 0 for row in rows)
-    return rows, whole and bool(evaluations)
-
-
-def _reports(read: list[tuple[list[dict[str, Any]], bool]], skipped: Skipped) -> tuple[dict[str, Any], str]:
-    """All runs' reports as columns, and whether they are counted by ``epoch`` or by ``step``."""
-    by = "epoch" if all(whole for rows, whole in read if rows) else "step"
-    own: dict[str, list[Any]] = {"trial": [], "epoch": []}
-    metrics = Columns()
-    for position, (rows, _) in enumerate(read):
-        for row in rows:
-            count = row.get(by)
-            if type(count) not in (int, float) or not 0 <= count < 2**53 or count % 1:  # type: ignore[operator]
-                skipped.add("log_history", f"a row whose {by} is no whole number")
-                continue
-            own["trial"].append(position)
-            own["epoch"].append(count)
-            metrics.add({k: v for k, v in row.items() if k not in _COUNTED and not str(k).endswith(_TIMES)})
-    trial, epoch = np.array(own["trial"], np.int64), np.array(own["epoch"], np.int64)
-    return {"trial": trial, "epoch": epoch, **metrics.arrays(besides=own)}, by
+def _objective(
+    reports: Mapping[str, Any], said: Mapping[str, Any]
+) -> tuple[str | None, Literal["min", "max"] | None]:
+    """Metric and direction, as a file beside the runs has them, or the loss."""
+    wanted = said.get(_METRIC)
+    for name in (wanted, f"eval_{wanted}", "eval_loss", "loss"):
+        if isinstance(name, str) and name in reports:
+            better = said.get(_MODE) if name in (wanted, f"eval_{wanted}") else None
+            if isinstance(better, bool):
+                return name, "max" if better else "min"
+            return name, "min" if name.endswith("loss") else None
+    return None, None
