@@ -1,27 +1,34 @@
 """tune-lr's own experiments: ``experiment.json`` and ``journal.jsonl``.
 
 The journal is read line by line into columns. Nothing else of the folder is needed: the tables and the
-trials' own files say the same.
+trials' own files say the same. Where ``experiment.json`` is damaged, what the journal says of the job counts.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 
 from tune_lr.errors import BadInput
 from tune_lr.history.columns import Columns, flat_config
-from tune_lr.history.files import json_lines, read_json
+from tune_lr.history.files import head, json_lines, read_json
 from tune_lr.history.log import Asked, Log, Skipped
-from tune_lr.journal import NON_FINITE
+from tune_lr.journal import NON_FINITE, Status
+from tune_lr.space import SearchSpace
 
 _DESCRIPTION, _JOURNAL = "experiment.json", "journal.jsonl"
+#: How a journal begins.
+_SESSION = b'{"event":"session"'
 #: Of the job, what is a fact of the task.
 _FACTS = ("trainer", "engine", "searcher", "trial_scheduler", "seed")
+_STATUSES = frozenset(get_args(Status))
+_LARGEST_EPOCH = 2**53
 
 
 class TuneLR:
@@ -30,19 +37,23 @@ class TuneLR:
     name: ClassVar[str] = "tune-lr"
 
     def claims(self, path: Path) -> bool:
-        return path.is_dir() and (path / _JOURNAL).is_file() and (path / _DESCRIPTION).is_file()
+        journal = path / _JOURNAL
+        if not os.path.isfile(journal):
+            return False
+        return os.path.isfile(path / _DESCRIPTION) or head(journal, len(_SESSION)) == _SESSION
 
     def read(self, path: Path, asked: Asked, skipped: Skipped) -> Iterator[Log]:
         import pandas as pd
 
-        job, versions = _description(path, skipped)
         heard = _Heard()
         for event in json_lines(path / _JOURNAL, skipped):
             heard.hear(event, skipped)
         if not heard.trials:
             raise BadInput("journal", path.name, "one that tells of at least one trial")
+        said, versions = _description(path, skipped)
+        job = {**heard.job, **said}
         task: dict[str, Any] = job["task"] if isinstance(job.get("task"), dict) else {}
-        facts = {name: str(job[name]) for name in _FACTS if name in job}
+        facts = {name: str(job[name]) for name in _FACTS if isinstance(job.get(name), (str, int))}
         yield Log(
             source=self.name,
             name=_task_name(path, job, task),
@@ -53,7 +64,7 @@ class TuneLR:
             scope=job["scope"] if isinstance(job.get("scope"), str) else "best",
             fidelity="epochs",
             counts_from=1,
-            space=job.get("space") if isinstance(job.get("space"), dict) else None,
+            space=_space(job.get("space"), skipped),
             descriptors={**facts, **{str(k): str(v) for k, v in task.items()}},
             versions=versions,
         )
@@ -63,6 +74,8 @@ class _Heard:
     """The journal's events so far, as columns."""
 
     def __init__(self) -> None:
+        #: What the newest session was asked: the job without its space.
+        self.job: dict[str, Any] = {}
         self.trials: list[dict[str, Any]] = []
         self._at: dict[str, int] = {}
         self._of, self._epochs, self._seconds = array("q"), array("q"), array("d")
@@ -70,25 +83,37 @@ class _Heard:
 
     def hear(self, event: Mapping[str, Any], skipped: Skipped) -> None:
         kind, trial = event.get("event"), event.get("trial_id")
-        if not isinstance(trial, str):
+        if kind == "session" and isinstance(event.get("asked"), dict):
+            self.job = event["asked"]
+        elif not isinstance(trial, str):
             return
-        if kind == "ask" and trial not in self._at:
-            self._at[trial] = len(self.trials)
-            config = flat_config(event.get("config"), _JOURNAL, skipped)
-            self.trials.append({"trial_id": trial, "status": "running", "error": None, **config})
+        elif kind == "ask":
+            self._ask(event, trial, skipped)
         elif trial not in self._at:
             skipped.add(_JOURNAL, "a line about a trial that was never begun")
         elif kind == "report":
             self._report(event, self._at[trial], skipped)
         elif kind in ("end", "pause", "resume"):
-            row = self.trials[self._at[trial]]
             status = {"pause": "paused", "resume": "running"}.get(str(kind), event.get("status"))
-            row["status"] = status if isinstance(status, str) else row["status"]
-            row["error"] = event["error"] if isinstance(event.get("error"), str) else row["error"]
+            self._turn(self._at[trial], status, event.get("error"))
+
+    def _ask(self, event: Mapping[str, Any], trial: str, skipped: Skipped) -> None:
+        if trial in self._at:
+            skipped.add(_JOURNAL, "a trial that was begun before")
+            return
+        self._at[trial] = len(self.trials)
+        config = flat_config(event.get("config"), _JOURNAL, skipped)
+        self.trials.append({"trial_id": trial, "status": "running", "error": None, **config})
+
+    def _turn(self, at: int, status: object, error: object) -> None:
+        row = self.trials[at]
+        if isinstance(status, str) and status in _STATUSES:
+            row["status"] = status
+            row["error"] = error if isinstance(error, str) else None
 
     def _report(self, event: Mapping[str, Any], at: int, skipped: Skipped) -> None:
-        epoch, metrics, seconds = event.get("epoch"), event.get("metrics"), event.get("seconds")
-        if type(epoch) is not int or not 0 <= epoch < 2**53 or not isinstance(metrics, dict):
+        epoch, metrics = event.get("epoch"), event.get("metrics")
+        if type(epoch) is not int or not 0 <= epoch < _LARGEST_EPOCH or not isinstance(metrics, dict):
             skipped.add(_JOURNAL, "a report that has no epoch or no metrics")
             return
         if epoch == 0:
@@ -96,10 +121,10 @@ class _Heard:
             return
         self._of.append(at)
         self._epochs.append(epoch)
-        self._seconds.append(float(seconds) if isinstance(seconds, (int, float)) else np.nan)
+        self._seconds.append(_seconds(event.get("seconds")))
         self._metrics.add(metrics, NON_FINITE)
-        if isinstance(status := event.get("status"), str):
-            self.trials[at]["status"] = status
+        if "status" in event:
+            self._turn(at, event["status"], None)
 
     def reports(self) -> Any:
         import pandas as pd
@@ -112,8 +137,14 @@ class _Heard:
         return pd.DataFrame({**own, **self._metrics.arrays(besides=own)})
 
 
+def _seconds(said: object) -> float:
+    if type(said) is float or (type(said) is int and abs(said) < _LARGEST_EPOCH):
+        return float(said)
+    return np.nan
+
+
 def _description(path: Path, skipped: Skipped) -> tuple[dict[str, Any], dict[str, str]]:
-    """The job and the versions; the journal says enough for the rest where the file is damaged."""
+    """The job and the versions, as far as ``experiment.json`` has them."""
     try:
         content = read_json(path / _DESCRIPTION)
     except BadInput as error:
@@ -126,14 +157,26 @@ def _description(path: Path, skipped: Skipped) -> tuple[dict[str, Any], dict[str
     return content["job"], {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
 
 
+def _space(said: object, skipped: Skipped) -> dict[str, Any] | None:
+    if said is None:
+        return None
+    try:
+        return SearchSpace.from_dict(said).to_dict()
+    except BadInput as error:
+        skipped.add(_DESCRIPTION, str(error))
+        return None
+
+
 def _task_name(path: Path, job: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-    """What the person called the task, or the trainer's file, or the folder."""
+    """What the person called the task, or the trainer's file, module or function, or the folder."""
     if isinstance(task.get("name"), str) and task["name"]:
         return str(task["name"])
     trainer = job.get("trainer")
-    if isinstance(trainer, str) and trainer:
-        file, _, function = trainer.rpartition(":")
-        stem = Path(file or function).stem
-        if stem and stem != "<in memory>":
-            return stem.rpartition(".")[2] or stem
-    return path.resolve().name
+    if not isinstance(trainer, str):
+        return path.resolve().name
+    where, _, function = trainer.rpartition(":")
+    if where.endswith(".py"):
+        name = re.split(r"[/\\]", where)[-1].removesuffix(".py")
+    else:  # a function by value has no module
+        name = (function if where in ("", "<function>") else where).rpartition(".")[2]
+    return name or path.resolve().name
