@@ -48,7 +48,7 @@ class Columns:
     def extend(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> None:
         """``rows`` more at once, by columns; what is no number in them is NaN."""
         for name, values in columns.items():
-            numbers = _numbers(values)
+            floats = numbers(values)
             column = self._columns.get(name)
             if column is None:
                 if len(self._columns) >= MOST_COLUMNS or not _has_a_number(values):
@@ -56,7 +56,7 @@ class Columns:
                 column = self._columns[name] = array("d")
             if len(column) < self._rows:
                 column.extend([np.nan] * (self._rows - len(column)))
-            column.extend(numbers)
+            column.extend(floats)
         self._rows += rows
 
     def arrays(self, besides: Container[str] = ()) -> dict[str, np.ndarray[Any, Any]]:
@@ -71,7 +71,7 @@ class Columns:
         return found
 
 
-def _numbers(values: Sequence[Any]) -> array[float]:
+def numbers(values: Sequence[Any]) -> array[float]:
     """A column's values as floats; NaN for whatever is none."""
     if isinstance(values, array):
         return values

@@ -50,8 +50,11 @@ class HuggingFace:
             return path.name == _STATE
         if not os.path.isdir(path):
             return False
-        folders = [one for one in entries(path, path)[: 5 * _LOOKED_AT] if os.path.isdir(one)]
-        return bool(_states(path, path)) or any(_states(one, path) for one in folders[:_LOOKED_AT])
+        below = entries(path, path)
+        if _states(below, path):
+            return True
+        folders = [one for one in below[: 5 * _LOOKED_AT] if os.path.isdir(one)]
+        return any(_states(entries(one, path), path) for one in folders[:_LOOKED_AT])
 
     def read(self, path: Path, asked: Asked, skipped: Skipped) -> Iterator[Log]:
         import pandas as pd
@@ -84,12 +87,11 @@ class HuggingFace:
 
 @dataclass(frozen=True)
 class _Run:
-    """One run: its name, its folder, what to read in it, and the folder that no link may lead out of."""
+    """One run: its name, what lies in its folder, and what may be read of it."""
 
     name: str
-    folder: Path
+    files: dict[str, Path]
     states: list[Path]
-    root: Path
 
 
 def _name(path: Path) -> str:
@@ -99,15 +101,16 @@ def _name(path: Path) -> str:
 
 
 def _runs(path: Path, skipped: Skipped) -> Iterator[_Run]:
-    states = _states(path, path) if os.path.isdir(path) else [path]
-    if states:
+    below = entries(path, path, skipped) if os.path.isdir(path) else []
+    if states := _states(below, path) or ([] if os.path.isdir(path) else [path]):
         folder = Path(os.path.abspath(path if os.path.isdir(path) else path.parent))
         folder = folder.parent if _CHECKPOINT.fullmatch(folder.name) else folder
-        yield _Run(folder.name, folder, states, folder)
+        yield _Run(folder.name, {one.name: one for one in entries(folder, folder)}, states)
         return
-    for folder in sorted((one for one in entries(path, path, skipped) if os.path.isdir(one)), key=_natural):
-        if states := _states(folder, path):
-            yield _Run(folder.name, folder, states, path)
+    for folder in sorted((one for one in below if os.path.isdir(one)), key=_natural):
+        listed = entries(folder, path, skipped)
+        if states := _states(listed, path):
+            yield _Run(folder.name, {one.name: one for one in listed}, states)
         else:
             skipped.add(folder.name, f"a folder without a {_STATE}")
 
@@ -119,20 +122,20 @@ def _natural(path: Path) -> tuple[str, int, str]:
     return text, int(number) if number.isascii() and 0 < len(number) < 16 else -1, path.name
 
 
-def _states(folder: Path, root: Path) -> list[Path]:
+def _states(listed: list[Path], root: Path) -> list[Path]:
     """A run's states: its own, which is written at its end, then its checkpoints', the last one first."""
     found = []
-    for one in entries(folder, root):
+    for one in listed:
         if one.name == _STATE:
             found.append((math.inf, one))
         elif step := _CHECKPOINT.fullmatch(one.name):
             found.append((int(step[1]), one / _STATE))
     found.sort(key=lambda one: -one[0])
-    return [file for _, file in found if os.path.isfile(file) and _stays(file, root)]
-
-
-def _stays(file: Path, root: Path) -> bool:
-    return not os.path.islink(file) or leads_inside(file, root)
+    return [
+        file
+        for _, file in found
+        if os.path.isfile(file) and (not os.path.islink(file) or leads_inside(file, root))
+    ]
 
 
 def _load(run: _Run, skipped: Skipped) -> dict[str, Any] | None:
@@ -163,16 +166,10 @@ def _steps(state: Mapping[str, Any]) -> int:
 def _sidecar(run: _Run, skipped: Skipped) -> dict[str, Any]:
     """What the file of knobs beside a run says."""
     for name in _SIDECARS:
-        file = run.folder / name
-        if not os.path.isfile(file) or not _stays(file, run.root):
+        if name not in run.files:
             continue
         try:
-            yaml = name.endswith(".yaml")
-            content = (
-                plain_content(read_text(file, _LARGEST_SIDECAR))
-                if yaml
-                else read_json(file, _LARGEST_SIDECAR)
-            )
+            content = _content(run.files[name])
         except BadInput as error:
             skipped.add(f"{run.name}/{name}", str(error))
             continue
@@ -184,6 +181,12 @@ def _sidecar(run: _Run, skipped: Skipped) -> dict[str, Any]:
             kept = (_METRIC, _MODE)
             return {key: v for key, v in content.items() if key in kept or _TUNED.fullmatch(str(key))}
     return {}
+
+
+def _content(file: Path) -> Any:
+    if file.name.endswith(".yaml"):
+        return plain_content(read_text(file, _LARGEST_SIDECAR))
+    return read_json(file, _LARGEST_SIDECAR)
 
 
 def _trial(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tune_lr.history.columns import Columns
+from tune_lr.history.columns import Columns, numbers
 from tune_lr.history.log import Fidelity, Skipped
 
 Kind = Literal["evaluation", "loss", "end", "other"]
@@ -29,10 +29,10 @@ class _Reports:
         self.trial, self.epoch, self.step = array("q"), array("d"), array("d")
         self.metrics = Columns()
 
-    def extend(self, trial: int, columns: dict[str, list[Any]], rows: int) -> None:
+    def extend(self, trial: int, columns: dict[str, Sequence[Any]], rows: int) -> None:
         self.trial.extend([trial] * rows)
         for counted, name in ((self.epoch, "epoch"), (self.step, "step")):
-            counted.extend([_number(value) for value in columns.pop(name, [None] * rows)])
+            counted.extend(numbers(columns.pop(name, [None] * rows)))
         self.metrics.extend(rows, columns)
 
     def counted(self, by: Literal["epoch", "step"], skipped: Skipped) -> dict[str, Any]:
@@ -54,7 +54,6 @@ class Curves:
     def __init__(self) -> None:
         self._evaluations, self._losses = _Reports(), _Reports()
         self._kinds: dict[tuple[Any, ...], Kind] = {}
-        self._whole = True
 
     def add(self, trial: int, history: Sequence[Any], where: str, skipped: Skipped) -> dict[str, float]:
         """Take in a run's rows; what its last row says of the whole run comes back."""
@@ -62,42 +61,43 @@ class Curves:
         latest: list[dict[str, Any]] = []
         losses: list[dict[str, Any]] = []
         ended: dict[str, Any] | None = None
+        kinds, newest, at = self._kinds, dict[str, Any](), object()
         for row in history:
             if type(row) is not dict:
                 skipped.add(where, "a row of log_history that is no JSON object")
                 continue
             shape = tuple(row)
-            kind = self._kinds.get(shape) or self._kind(shape)
+            kind = kinds.get(shape) or self._kind(shape)
             if kind == "loss":
-                losses.append(row)
+                losses.append(newest := row)
+            elif kind == "evaluation":
+                step = row.get("step")
+                if step != at:
+                    at = step
+                    evaluations.append(row)
+                    latest.append(newest)
+                elif ended is None:  # one row for each of several sets of data
+                    evaluations[-1] = {**evaluations[-1], **row}
+                else:  # trained to the end, the Trainer may have gone back to its best checkpoint
+                    skipped.add(where, "an evaluation after the training")
             elif kind == "end":
                 ended = row
-            elif kind == "evaluation":
-                again = bool(evaluations) and evaluations[-1].get("step") == row.get("step")
-                if again and ended is not None:
-                    # Trained to the end, the Trainer may have gone back to its best checkpoint.
-                    skipped.add(where, "an evaluation after the training")
-                elif again:  # one row for each of several sets of data
-                    evaluations[-1] = {**evaluations[-1], **row}
-                else:
-                    evaluations.append(row)
-                    latest.append(losses[-1] if losses else {})
         if evaluations:
-            columns = _columns(evaluations)
-            for name in _LATEST:
-                columns.setdefault(name, [row.get(name) for row in latest])
-            self._whole = self._whole and all(_number(one) % 1 == 0 for one in columns.get("epoch", [None]))
+            columns, before = _columns(evaluations), _columns(latest)
+            columns.update({n: before[n] for n in _LATEST if n in before and n not in columns})
             self._evaluations.extend(trial, columns, len(evaluations))
         elif losses:
             self._losses.extend(trial, _columns(losses), len(losses))
-        value = _number((ended or {}).get("train_loss"))
+        (value,) = numbers([(ended or {}).get("train_loss")])
         return {} if math.isnan(value) else {"train_loss": value}
 
     def reports(self, skipped: Skipped) -> tuple[dict[str, Any], Fidelity]:
         """All reports, and what they count: epochs where every evaluation stands at the end of one."""
         if not self._evaluations.trial:
             return self._losses.counted("step", skipped), "steps"
-        if self._whole:
+        with np.errstate(invalid="ignore"):
+            whole = bool((np.array(self._evaluations.epoch) % 1 == 0).all())
+        if whole:
             why = "a run without evaluations, beside others that have them at whole epochs"
             skipped.add("log_history", why, len(set(self._losses.trial)))
             return self._evaluations.counted("epoch", skipped), "epochs"
@@ -118,18 +118,15 @@ class Curves:
         return kind
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
     """Rows as columns, but for what says how long something took."""
-    names: dict[str, None] = {}
-    for shape in dict.fromkeys(map(tuple, rows)):
-        names.update(dict.fromkeys(shape))
+    shapes = dict.fromkeys(map(tuple, rows))
+    names = dict.fromkeys(name for shape in shapes for name in shape)
     kept = [n for n in names if n in ("epoch", "step") or not (n in _COUNTED or n.endswith(_TIMES))]
+    if len(shapes) == 1:  # most often so, and then quick
+        every = dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
+        return {name: every[name] for name in kept}
     return {name: [row.get(name) for row in rows] for name in kept}
-
-
-def _number(value: Any) -> float:
-    """A value as a number; NaN for whatever is none, or too large to count by."""
-    return float(value) if type(value) in (int, float) and abs(value) < _LARGEST else math.nan
 
 
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
