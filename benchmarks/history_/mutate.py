@@ -9,7 +9,6 @@ import re
 import shutil
 import sqlite3
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,10 +214,11 @@ def change_content(file: Path, chance: random.Random) -> str:
     """Other bytes in a file; of a zip or a database often those within, or only its shell would be met."""
     change = chance.choice(CHANGES)
     if chance.random() < 0.8:
-        # It may be damaged already.
-        with contextlib.suppress(zipfile.BadZipFile, zlib.error, sqlite3.Error, NotImplementedError):
+        with contextlib.suppress(Exception):  # it may be damaged already
             if zipfile.is_zipfile(file):
                 return _within_zip(file, change, chance)
+            if file.read_bytes()[:4] == b"PAR1":
+                return _within_parquet(file, chance)
             if file.read_bytes()[:15] == b"SQLite format 3":
                 return _within_database(file, chance)
     content = file.read_bytes()
@@ -233,6 +233,49 @@ def _within_zip(file: Path, change: Bytes, chance: random.Random) -> str:
         for name, bytes_ in content.items():
             archive.writestr(name, change(bytes_, chance) if bytes_ else b"x")
     return f"{change.__name__} within {file.name!a}"
+
+
+def _within_parquet(file: Path, chance: random.Random) -> str:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file)
+    at, rows = chance.randrange(table.num_columns), range(table.num_rows)
+    columns = {
+        "nothing": pa.nulls(len(rows)),
+        "NaN": pa.array([float("nan") for _ in rows]),
+        "infinite": pa.array([float("-inf") for _ in rows]),
+        "huge": pa.array([2**63 - 1 - row for row in rows]),
+        "unsigned": pa.array([2**64 - 1 - row for row in rows], pa.uint64()),
+        "negative": pa.array([-row for row in rows]),
+        "words": pa.array([str(row) * 100 for row in rows]),
+        "bytes": pa.array([b"\xff\xfe" for _ in rows]),
+        "lists": pa.array([[row] for row in rows]),
+        "objects": pa.array([{"a": row} for row in rows]),
+        "truth": pa.array([row % 2 == 0 for row in rows]),
+        "times": pa.array(rows, pa.timestamp("ns")),
+        "decimals": pa.array(rows, pa.int64()).cast(pa.decimal128(30, 2)),
+        "halves": pa.array([float(row) for row in rows], pa.float16()),
+        "dictionary": pa.array([str(row) for row in rows]).dictionary_encode(),
+        "no text": pa.array([b"\xff" for _ in rows]).view(pa.string()),
+    }
+    kind = chance.choice([*columns, "gone", "twice", "renamed"])
+    name = table.column_names[at]
+    if kind == "gone":
+        table = table.remove_column(at)
+    elif kind == "twice":
+        table = table.append_column(name, table.column(at))
+    elif kind == "renamed":
+        table = table.rename_columns(
+            [
+                chance.choice(("", "x", "epoch", "é")) if i == at else n
+                for i, n in enumerate(table.column_names)
+            ]
+        )
+    else:
+        table = table.set_column(at, name, columns[kind])
+    pq.write_table(table, file)
+    return f"{name} is {kind} in {file.name!a}"
 
 
 def _within_database(file: Path, chance: random.Random) -> str:
