@@ -97,7 +97,13 @@ def _table(path: Path, skipped: Skipped) -> pd.DataFrame | None:
         else:
             return None
         with content:
-            table = pd.read_csv(content, on_bad_lines="skip", encoding_errors="replace", low_memory=False)
+            table = pd.read_csv(
+                content,
+                on_bad_lines="skip",
+                encoding_errors="replace",
+                low_memory=False,
+                dtype={"trial_id": str},
+            )
     except BadInput as error:
         skipped.add(_TABLE, str(error))
         return None
@@ -107,7 +113,9 @@ def _table(path: Path, skipped: Skipped) -> pd.DataFrame | None:
     if "trial_id" not in table:
         skipped.add(_TABLE, "a table without a column trial_id")
         return None
-    return table
+    unnamed = table["trial_id"].isna()
+    skipped.add(_TABLE, "a row that names no trial", int(unnamed.sum()))
+    return table[~unnamed] if unnamed.any() else table
 
 
 def _resource(metadata: Mapping[str, Any], table: pd.DataFrame | None) -> str:
