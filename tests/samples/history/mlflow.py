@@ -1,4 +1,4 @@
-"""A file store of MLflow's, really written by its client."""
+"""MLflow's stores that are files, really written by its client."""
 
 from __future__ import annotations
 
@@ -17,20 +17,31 @@ EXPECTED: dict[str, Any] = {
 
 
 def make(folder: Path) -> Path:
-    """Two runs of three steps, with one metric that has no steps."""
+    """Two runs of three steps, with one metric that has no steps, in a file store."""
     folder.mkdir(parents=True, exist_ok=True)
     with mock.patch.dict(os.environ, {"MLFLOW_ALLOW_FILE_STORE": "true"}):
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"file:{folder / 'mlruns'}")
-        experiment = client.create_experiment("sample")
-        for number in range(2):
-            run = client.create_run(experiment).info.run_id
-            knobs = {"lr": 0.1 * (number + 1), "patience": 3, "smooth": True, "optimizer": "sgd"}
-            for name, value in knobs.items():
-                client.log_param(run, name, value)
-            for step in range(3):
-                client.log_metric(run, "val_loss", 0.5**step, step=step, timestamp=1000 * step)
-            client.log_metric(run, "final_accuracy", 0.75)
-            client.set_terminated(run, "FINISHED")
+        _write(f"file:{folder / 'mlruns'}")
     return folder / "mlruns"
+
+
+def make_sqlite(folder: Path) -> Path:
+    """The same in a database."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(f"sqlite:///{folder / 'mlflow.db'}")
+    return folder / "mlflow.db"
+
+
+def _write(store: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store)
+    experiment = client.create_experiment("sample")
+    for number in range(2):
+        run = client.create_run(experiment).info.run_id
+        knobs = {"lr": 0.1 * (number + 1), "patience": 3, "smooth": True, "optimizer": "sgd"}
+        for name, value in knobs.items():
+            client.log_param(run, name, value)
+        for step in range(3):
+            client.log_metric(run, "val_loss", 0.5**step, step=step, timestamp=1000 * step)
+        client.log_metric(run, "final_accuracy", 0.75)
+        client.set_terminated(run, "FINISHED")

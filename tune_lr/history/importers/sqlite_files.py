@@ -65,18 +65,19 @@ def database(path: Path) -> Iterator[Database]:
     start = files.head(path, 100)
     if not start.startswith(_MAGIC):
         raise files.bad(path, "an SQLite database")
-    wal = path.with_name(path.name + "-wal")
+    real = path.resolve()  # beside which SQLite looks as well
+    wal = real.with_name(real.name + "-wal")
     try:
         if _size(wal):
             # Reading it in place would write a file beside it, and read marks into that.
             with tempfile.TemporaryDirectory() as folder:
-                copy = _copied(path, wal, Path(folder))
+                copy = _copied(real, wal, Path(folder))
                 with _connected(path, copy, _size(copy) + _size(copy.with_name("copy-wal")), "") as found:
                     yield found
         else:
             # No log of changes: what is in the file is all there is, and nothing needs to lie beside it.
             quiet = "&immutable=1" if 2 in start[18:20] or os.path.lexists(wal) else ""
-            with _connected(path, path, _size(path), quiet) as found:
+            with _connected(path, real, _size(real), quiet) as found:
                 yield found
     except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:
         raise files.bad(path, f"an SQLite database that can be read ({error})") from None
