@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -194,7 +195,12 @@ def _space(log: Log, asked: Asked, trials: pd.DataFrame) -> SearchSpace | None:
             own = None
     if own is not None and log.source == "tune-lr":
         return own
-    return matching.best_space(trials, [load_space(name) for name in space_names()]) or own
+    return matching.best_space(trials, _shipped_spaces()) or own
+
+
+@functools.cache
+def _shipped_spaces() -> list[SearchSpace]:
+    return [load_space(name) for name in space_names()]
 
 
 def _extents(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:

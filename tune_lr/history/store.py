@@ -75,11 +75,14 @@ class Store:
         Raises:
             BadInput: the store cannot be written to.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         buffer = io.BytesIO()
         trials, reports = _packed(entry)
-        with pq.ParquetWriter(buffer, trials.schema, compression="zstd", compression_level=1) as writer:
+        # Numbers of a metric hardly repeat: to look for those that do costs more than it saves.
+        repeat = [one.name for one in trials.schema if not pa.types.is_floating(one.type)]
+        with pq.ParquetWriter(buffer, trials.schema, compression="lz4", use_dictionary=repeat) as writer:
             writer.write_table(trials, row_group_size=_ROWS_A_GROUP)
             if len(reports):
                 writer.write_table(reports, row_group_size=_ROWS_A_GROUP)
