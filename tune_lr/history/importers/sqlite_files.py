@@ -8,6 +8,7 @@ about what is below them.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -34,6 +35,8 @@ _LEAST_ROW = 5
 #: Steps of SQLite's machine: reading a table takes about two for each of its bytes.
 _STEPS_BETWEEN, _LEAST_STEPS, _STEPS_A_BYTE = 100_000, 20_000_000, 20
 _EXACT = 2**53
+_FIRST_PAGES = 1024**2
+_HALF_WRITTEN = "a process that ended left it half-written: open it once with the tool that wrote it"
 _HOLDS = {
     "whole": f"(typeof({{0}}) = 'integer' AND {{0}} BETWEEN -{_EXACT} AND {_EXACT})",
     "whole?": f"({{0}} IS NULL OR (typeof({{0}}) = 'integer' AND {{0}} BETWEEN -{_EXACT} AND {_EXACT}))",
@@ -49,14 +52,16 @@ def is_sqlite(path: Path) -> bool:
 
 
 def has_tables(path: Path, wanted: Collection[str]) -> bool:
-    """Whether a file is an SQLite database with these tables; raises nothing."""
+    """Whether a file has these tables, or seems to where it cannot be read; raises nothing."""
     if not is_sqlite(path):
         return False
     try:
         with database(path) as found:
             return all(found.columns(table) for table in wanted)
     except (BadInput, OSError):
-        return False
+        # Claimed by what its first pages say, so that a person is told why it cannot be read.
+        start = files.head(path, _FIRST_PAGES)
+        return all(re.search(rb'CREATE TABLE "?%s"?\W' % table.encode(), start) for table in wanted)
 
 
 @contextmanager
@@ -80,7 +85,8 @@ def database(path: Path) -> Iterator[Database]:
             with _connected(path, real, _size(real), quiet) as found:
                 yield found
     except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeError) as error:
-        raise files.bad(path, f"an SQLite database that can be read ({error})") from None
+        reason = _HALF_WRITTEN if "readonly" in str(error) else error
+        raise files.bad(path, f"an SQLite database that can be read ({reason})") from None
 
 
 def _size(path: Path) -> int:
@@ -109,7 +115,7 @@ def _stamps(*paths: Path) -> list[tuple[int, int]]:
 @contextmanager
 def _connected(path: Path, at: Path, size: int, quiet: str) -> Iterator[Database]:
     uri = f"{at.absolute().as_uri()}?mode=ro{quiet}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=5.0)) as connection:
+    with closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as connection:
         yield Database(path, connection, size)
 
 
