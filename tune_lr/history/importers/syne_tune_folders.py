@@ -52,9 +52,9 @@ def failure(folder: Path) -> str | None:
         return None
     _, found, traceback = tail.rpartition(_TRACEBACK)
     told = [line for line in traceback.decode("utf-8", "replace").splitlines() if line.strip()]
-    ends = [place for place, line in enumerate(told) if not line[0].isspace()]
-    # After the exception only its own further lines may come, or what follows is no end of the trial.
-    return told[ends[0]][:2000] if found and ends and ends[0] > 0 else None
+    ends = [line for line in told if not line[0].isspace()]
+    # Only indented lines belong to the exception: whoever says more after it went on.
+    return ends[0][:2000] if found and len(ends) == 1 and ends[0] != told[0] else None
 
 
 @dataclass
