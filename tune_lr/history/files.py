@@ -76,7 +76,8 @@ def read_bytes(path: Path, largest: int = LARGEST_VALUE) -> bytes:
     """All of a file (BadInput)."""
     with open_plain(path, largest) as file:
         try:
-            return file.read(largest + 1)
+            # To ask for the largest there may be would take that much memory first.
+            return file.read(os.fstat(file.fileno()).st_size + 1)
         except OSError as error:
             raise bad(path, f"a file that can be read ({error.strerror})") from error
 
@@ -106,8 +107,10 @@ def parse_json(text: str | bytes, where: object) -> Any:
 
 def _loads(text: str | bytes) -> Any:
     found = json.loads(text)
-    # Only an escape can bring in what no text in UTF-8 has.
-    return _plain(found) if (b"\\u" in text if isinstance(text, bytes) else "\\u" in text) else found
+    # Only an escape can bring in what no text in UTF-8 has. One letter is found much faster than two.
+    if isinstance(text, bytes):
+        return _plain(found) if b"\\" in text and b"\\u" in text else found
+    return _plain(found) if "\\" in text and "\\u" in text else found
 
 
 def _plain(value: Any) -> Any:

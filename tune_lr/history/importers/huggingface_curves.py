@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ _TIMES = ("_runtime", "_per_second", "_preparation_time", "_compilation_time")
 _LATEST = ("loss", "learning_rate", "grad_norm")
 _OWN = ("trial", "epoch", "seconds")
 _LARGEST = 2**53
+#: Rows that each name other things would fill the memory.
+_MOST_SHAPES = 10_000
 
 
 class _Reports:
@@ -48,46 +51,58 @@ class _Reports:
         return {**found, "epoch": found["epoch"].astype(np.int64)}
 
 
+@dataclass(eq=False)
+class _Shape:
+    """The names of a row, in order: what kind of row has them, and which of them count."""
+
+    kind: Kind
+    kept: list[str]
+
+
 class Curves:
     """The curves of all runs."""
 
     def __init__(self) -> None:
         self._evaluations, self._losses = _Reports(), _Reports()
-        self._kinds: dict[tuple[Any, ...], Kind] = {}
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def add(self, trial: int, history: Sequence[Any], where: str, skipped: Skipped) -> dict[str, float]:
         """Take in a run's rows; what its last row says of the whole run comes back."""
-        evaluations: list[dict[str, Any]] = []
-        latest: list[dict[str, Any]] = []
-        losses: list[dict[str, Any]] = []
+        evaluations, latest, losses = _Rows(), _Rows(), _Rows()
         ended: dict[str, Any] | None = None
-        kinds, newest, at = self._kinds, dict[str, Any](), object()
+        shapes, at = self._shapes, object()
+        newest, newest_shape = dict[str, Any](), _Shape("other", [])
         for row in history:
             if type(row) is not dict:
                 skipped.add(where, "a row of log_history that is no JSON object")
                 continue
-            shape = tuple(row)
-            kind = kinds.get(shape) or self._kind(shape)
+            names = tuple(row)
+            shape = shapes.get(names) or self._shape(names)
+            kind = shape.kind
             if kind == "loss":
-                losses.append(newest := row)
+                newest, newest_shape = row, shape
+                losses.rows.append(row)
+                losses.shapes.append(shape)
             elif kind == "evaluation":
                 step = row.get("step")
                 if step != at:
                     at = step
-                    evaluations.append(row)
-                    latest.append(newest)
+                    evaluations.rows.append(row)
+                    evaluations.shapes.append(shape)
+                    latest.rows.append(newest)
+                    latest.shapes.append(newest_shape)
                 elif ended is None:  # one row for each of several sets of data
-                    evaluations[-1] = {**evaluations[-1], **row}
+                    evaluations.rows[-1] = {**evaluations.rows[-1], **row}
+                    evaluations.shapes[-1] = self._shape(tuple(evaluations.rows[-1]))
                 else:  # trained to the end, the Trainer may have gone back to its best checkpoint
                     skipped.add(where, "an evaluation after the training")
             elif kind == "end":
                 ended = row
-        if evaluations:
-            columns, before = _columns(evaluations), _columns(latest)
-            columns.update({n: before[n] for n in _LATEST if n in before and n not in columns})
-            self._evaluations.extend(trial, columns, len(evaluations))
-        elif losses:
-            self._losses.extend(trial, _columns(losses), len(losses))
+        if evaluations.rows:
+            columns, before = evaluations.columns(), latest.columns(_LATEST)
+            self._evaluations.extend(trial, {**before, **columns}, len(evaluations.rows))
+        elif losses.rows:
+            self._losses.extend(trial, losses.columns(), len(losses.rows))
         (value,) = numbers([(ended or {}).get("train_loss")])
         return {} if math.isnan(value) else {"train_loss": value}
 
@@ -101,32 +116,42 @@ class Curves:
             why = "a run without evaluations, beside others that have them at whole epochs"
             skipped.add("log_history", why, len(set(self._losses.trial)))
             return self._evaluations.counted("epoch", skipped), "epochs"
-        return _joined(
-            self._evaluations.counted("step", skipped), self._losses.counted("step", skipped)
-        ), "steps"
+        evaluated, logged = (one.counted("step", skipped) for one in (self._evaluations, self._losses))
+        return _joined(evaluated, logged), "steps"
 
-    def _kind(self, shape: tuple[Any, ...]) -> Kind:
+    def _shape(self, names: tuple[str, ...]) -> _Shape:
+        if (known := self._shapes.get(names)) is not None:
+            return known
         kind: Kind = "other"
-        if any(name.startswith("eval_") for name in shape):
+        if any(name.startswith("eval_") for name in names):
             kind = "evaluation"
-        elif "train_runtime" in shape:
+        elif "train_runtime" in names:
             kind = "end"
-        elif "loss" in shape:
+        elif "loss" in names:
             kind = "loss"
-        if len(self._kinds) < 10_000:  # rows that each name other things would fill the memory
-            self._kinds[shape] = kind
-        return kind
+        # What says how long something took is no metric.
+        kept = [n for n in names if n in ("epoch", "step") or not (n in _COUNTED or n.endswith(_TIMES))]
+        shape = _Shape(kind, kept)
+        if len(self._shapes) < _MOST_SHAPES:
+            self._shapes[names] = shape
+        return shape
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Sequence[Any]]:
-    """Rows as columns, but for what says how long something took."""
-    shapes = dict.fromkeys(map(tuple, rows))
-    names = dict.fromkeys(name for shape in shapes for name in shape)
-    kept = [n for n in names if n in ("epoch", "step") or not (n in _COUNTED or n.endswith(_TIMES))]
-    if len(shapes) == 1:  # most often so, and then quick
-        every = dict(zip(names, zip(*map(dict.values, rows), strict=True), strict=True))
-        return {name: every[name] for name in kept}
-    return {name: [row.get(name) for row in rows] for name in kept}
+@dataclass
+class _Rows:
+    """Rows, each with its shape."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    shapes: list[_Shape] = field(default_factory=list)
+
+    def columns(self, names: Sequence[str] | None = None) -> dict[str, Sequence[Any]]:
+        """The rows as columns; None where a row lacks a name."""
+        every = set(self.shapes)
+        kept = dict.fromkeys(name for shape in every for name in shape.kept)
+        wanted = sorted(kept) if names is None else [name for name in names if name in kept]
+        if len(every) == 1:  # most often so
+            return {name: [row[name] for row in self.rows] for name in wanted}
+        return {name: [row.get(name) for row in self.rows] for name in wanted}
 
 
 def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
