@@ -393,8 +393,7 @@ def parquet(folder: Path, trials: int, epochs: int) -> Path:
 
 
 def wandb(folder: Path, trials: int, epochs: int) -> Path:
-    """Exports of Weights & Biases: the table of runs, and the chart of ``val_loss`` with its bounds."""
-    begin = "wandb_export_2026-01-01T00_0"
+    """Exports of Weights & Biases: the table of runs, and charts of ``val_loss`` of a thousand runs each."""
     runs = ['"Name","State","Created","Runtime","Sweep","lr","patience","optimizer","val_loss"\n']
     names, curves = [], []
     for number, config, curve in trials_of(trials, epochs):
@@ -402,13 +401,17 @@ def wandb(folder: Path, trials: int, epochs: int) -> Path:
         curves.append(curve)
         knobs = ",".join(f'"{value}"' for value in config.values())
         runs.append(f'"{names[-1]}","finished","2026-01-01T00:00:00Z","61","s1",{knobs},"{curve[-1]!r}"\n')
-    (folder / f"{begin}0_00.000+00_00.csv").write_text("".join(runs))
-    with (folder / f"{begin}1_00.000+00_00.csv").open("w") as file:
-        of_all = (f'"{n} - val_loss","{n} - val_loss__MIN","{n} - val_loss__MAX"' for n in names)
-        file.write(f'"Step",{",".join(of_all)}\n')
+    (folder / "wandb_export_2026-01-01T00_00_00.000+00_00.csv").write_text("".join(runs))
+    for part in range(0, trials, 1000):
+        shown, drawn = names[part : part + 1000], curves[part : part + 1000]
+        of_all = (f'"{n} - val_loss","{n} - val_loss__MIN","{n} - val_loss__MAX"' for n in shown)
+        lines = [f'"Step",{",".join(of_all)}\n']
         for step in range(epochs):
-            losses = (repr(curve[step]) for curve in curves)
-            file.write(f'"{step}",' + ",".join(f'"{loss}","{loss}","{loss}"' for loss in losses) + "\n")
+            losses = (repr(curve[step]) for curve in drawn)
+            lines.append(f'"{step}",' + ",".join(f'"{loss}","{loss}","{loss}"' for loss in losses) + "\n")
+        (folder / f"wandb_export_2026-01-01T01_{part // 1000:02d}_00.000+00_00.csv").write_text(
+            "".join(lines)
+        )
     return folder
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -26,23 +26,9 @@ Points = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 _MIN, _MAX, _DASH = "__MIN", "__MAX", " - "
 #: What the table of runs tells of each run besides its configuration and its summary.
 _ABOUT = frozenset(
-    {
-        "Name",
-        "ID",
-        "State",
-        "Notes",
-        "User",
-        "Tags",
-        "Created",
-        "Runtime",
-        "Sweep",
-        "Agent",
-        "GitHub",
-        "Group",
-    }
-    | {"Description", "Updated", "Host", "Hostname", "Project", "Entity", "Commit", "URL", "Command", "OS"}
-    | {"Duration", "Job Type", "End Time", "Start Time", "Last Active", "Python Version", "Git Commit"}
-)
+    "Name ID State Notes User Tags Created Runtime Sweep Agent GitHub Group Description Updated Host Hostname"
+    " Project Entity Commit URL Command OS Duration".split()
+) | {"Job Type", "End Time", "Start Time", "Last Active", "Python Version", "Git Commit"}
 _STATES = {
     "finished": "completed",
     "crashed": "failed",
@@ -253,29 +239,39 @@ def _log(path: Path, export: _Export) -> Log:
     if export.trials is not None and len(others):
         trials = pd.concat([trials, others], ignore_index=True)
     trials["trial_id"] = _unique(trials["trial_id"].tolist())
-    frames = [_curves(place, export.points[place]) for place in sorted(export.points)]
-    reports = pd.concat(frames or [_curves(0, {})], ignore_index=True)
+    reports = pd.DataFrame(_reports(export.points))
     fidelity: Fidelity | None = "epochs" if {axis.lower() for axis in export.axes} == {"epoch"} else None
     name = path.name if path.is_dir() else path.name.partition(".")[0]
     return Log(WandB.name, name, trials, reports, fidelity=fidelity)
 
 
-def _curves(place: int, curves: Any) -> Any:
-    """A run's curves beside one another, a row a step."""
-    import pandas as pd
+def _reports(points: Mapping[int, Mapping[str, list[Points]]]) -> dict[str, Any]:
+    """The runs' curves below one another, a row a step of a run."""
+    places = sorted(points)
+    runs = [_curves(points[place]) for place in places]
+    lengths = [len(steps) for steps, _ in runs]
+    nothing = np.empty(0, "int64")
+    found: dict[str, Any] = {"trial": np.repeat(np.array(places, "int64"), lengths)}
+    found["epoch"] = np.concatenate([nothing, *(steps for steps, _ in runs)])
+    for name in dict.fromkeys(metric for _, columns in runs for metric in columns):
+        parts = [columns.get(name, np.full(len(steps), np.nan)) for steps, columns in runs]
+        found[name] = np.concatenate(parts)
+    return found
 
+
+def _curves(curves: Mapping[str, list[Points]]) -> tuple[Any, dict[str, Any]]:
+    """A run's steps, and its curves beside one another."""
     joined = {
         metric: tuple(np.concatenate(side) for side in zip(*parts, strict=True))
         for metric, parts in curves.items()
     }
     steps = np.unique(np.concatenate([np.empty(0, "int64"), *(own for own, _ in joined.values())]))
-    columns: dict[str, Any] = {"trial": np.full(len(steps), place), "epoch": steps}
+    columns: dict[str, Any] = {}
     for metric, (own, values) in joined.items():
-        if metric in _RESERVED - {"seconds"}:
-            continue
-        column = columns[metric] = np.full(len(steps), np.nan)
-        column[np.searchsorted(steps, own)] = values
-    return pd.DataFrame(columns)
+        if metric not in _RESERVED - {"seconds"}:
+            column = columns[metric] = np.full(len(steps), np.nan)
+            column[np.searchsorted(steps, own)] = values
+    return steps, columns
 
 
 def _unique(names: list[str]) -> list[str]:
