@@ -494,3 +494,16 @@ def test_whose_a_folder_is(made: Path, tmp_path: Path) -> None:
     (tmp_path / "metadata.json").write_text('{"title": "a book"}')
     (tmp_path / "results.csv").write_text("a,b\n1,2\n")
     assert not importer.claims(tmp_path)
+
+
+def test_a_column_whose_kind_shows_late(tmp_path: Path) -> None:
+    rows = ["trial_id,epoch,whole,word,empty,config_a"]
+    rows += [f"{i // 10},{i % 10 + 1},1,2,,3" for i in range(300_000)]
+    rows += ["30000,1,0.5,x,7.5,y"]
+    log, skipped = read(make_old(tmp_path, "\n".join(rows)))
+    assert skipped == []
+    last = log.reports.iloc[-1]
+    assert (last["whole"], last["empty"]) == (0.5, 7.5)
+    assert math.isnan(last["word"])
+    assert log.reports["word"].tolist()[:2] == [2.0, 2.0]
+    assert log.trials["config/a"].tolist()[-1] == "y"

@@ -14,6 +14,7 @@ import pyarrow.csv
 
 from tune_lr.history.columns import MOST_COLUMNS
 from tune_lr.history.files import HEAD, bad
+from tune_lr.history.importers.table_files import first_line
 from tune_lr.history.log import Skipped
 
 #: Names under which trainers count their epochs, the likeliest first; and those among them that count steps.
@@ -23,7 +24,7 @@ LARGEST_EPOCH = 2**53
 _CONFIG = "config_"
 _SECONDS = "st_worker_time"
 _TRIAL, _STATUS, _DECISION = "trial_id", "st_status", "st_decision"
-#: One block is the whole table, so that a column's type is that of all its rows.
+_BLOCK = 4 * 1024**2
 _LARGEST_BLOCK = 2**31 - 1
 
 
@@ -115,6 +116,23 @@ def _table(content: bytes, where: str, skipped: Skipped) -> Any:
             content = content.decode("utf-8", "replace").encode()
     names = _names(content, where)
     wanted = [place for place, name in names.items() if _is_needed(name)]
+    try:
+        table, ragged = _parsed(content, list(names), wanted, _BLOCK)
+    except pa.ArrowInvalid:  # a column whose type is not that of its first rows
+        try:
+            table, ragged = _parsed(content, list(names), wanted, min(len(content) + 1, _LARGEST_BLOCK))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise bad(where, f"rows that can be read ({first_line(error)})") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise bad(where, f"rows that can be read ({first_line(error)})") from None
+    skipped.add(where, "a row with more or fewer values than columns", ragged)
+    if not table.num_rows:
+        raise bad(where, "a table with rows")
+    return table.rename_columns([names[place] for place in wanted])
+
+
+def _parsed(content: bytes, names: list[str], wanted: list[str], block: int) -> tuple[Any, int]:
+    """The wanted columns, each of the type that its rows of the first block have; how many rows were none."""
     ragged = 0
 
     def pass_over(row: Any) -> str:
@@ -122,30 +140,22 @@ def _table(content: bytes, where: str, skipped: Skipped) -> Any:
         ragged += 1
         return "skip"
 
-    try:
-        table = pyarrow.csv.read_csv(
-            pa.BufferReader(content),
-            pyarrow.csv.ReadOptions(
-                column_names=list(names),
-                skip_rows_after_names=1,
-                block_size=min(len(content) + 1, _LARGEST_BLOCK),
-                use_threads=False,
-            ),
-            pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=pass_over),
-            pyarrow.csv.ConvertOptions(
-                include_columns=wanted,
-                null_values=[""],  # NaN is a number, and None and NA may be the names of choices
-                strings_can_be_null=True,
-                auto_dict_encode=True,
-                timestamp_parsers=["%"],  # none: a date is text
-            ),
-        )
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise bad(where, f"rows that can be read ({str(error).partition(chr(10))[0][:200]})") from None
-    skipped.add(where, "a row with more or fewer values than columns", ragged)
-    if not table.num_rows:
-        raise bad(where, "a table with rows")
-    return table.rename_columns([names[place] for place in wanted])
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(content),
+        pyarrow.csv.ReadOptions(
+            column_names=names, skip_rows_after_names=1, block_size=block, use_threads=False
+        ),
+        pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=pass_over),
+        pyarrow.csv.ConvertOptions(
+            include_columns=wanted,
+            null_values=[""],  # NaN is a number, and None and NA may be the names of choices
+            strings_can_be_null=True,
+            auto_dict_encode=True,
+            timestamp_parsers=["%"],  # none: a date is text
+        ),
+        memory_pool=pa.system_memory_pool(),  # gives back what it took, which is half the memory
+    )
+    return table, ragged
 
 
 def _names(content: bytes, where: str) -> dict[str, str]:
