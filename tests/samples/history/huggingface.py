@@ -19,7 +19,7 @@ def make(folder: Path) -> Path:
     """Two runs of three epochs, each in a folder with its knobs beside it."""
     import torch
     from torch import nn
-    from transformers import Trainer, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainingArguments
 
     class Line(nn.Module):
         def __init__(self) -> None:
@@ -48,6 +48,8 @@ def make(folder: Path) -> Path:
             seed=0,
         )
         torch.manual_seed(0)
-        Trainer(Line(), arguments, train_dataset=data, eval_dataset=data).train()
+        trainer = Trainer(Line(), arguments, train_dataset=data, eval_dataset=data)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
         (run / "params.json").write_text(json.dumps({"lr": lr, "patience": 3}), "utf-8")
     return folder / "runs"
