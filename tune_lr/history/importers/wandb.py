@@ -25,12 +25,20 @@ Points = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 _MIN, _MAX, _DASH = "__MIN", "__MAX", " - "
 #: What the table of runs tells of each run besides its configuration and its summary.
-_ABOUT = frozenset({
-    "Name", "ID", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "Agent", "GitHub",
-    "Group", "Description", "Updated", "Host", "Hostname", "Project", "Entity", "Commit", "URL",
-    "Command", "OS", "Duration", "Job Type", "End Time", "Start Time", "Last Active", "Python Version",
-    "Git Commit",
-})  # fmt: skip
+_ABOUT = frozenset(
+    {"Name", "ID", "State", "Notes", "User", "Tags", "Created", "Runtime", "Sweep", "Agent", "GitHub"}
+    | {"Description", "Updated", "Host", "Hostname", "Project", "Entity", "Commit", "URL", "Command", "OS"}
+    | {
+        "Duration",
+        "Job Type",
+        "End Time",
+        "Start Time",
+        "Last Active",
+        "Python Version",
+        "Git Commit",
+        "Group",
+    }
+)
 _STATES = {
     "finished": "completed",
     "crashed": "failed",
