@@ -464,3 +464,10 @@ class TestFolders:
 
 def test_as_text_gives_a_stream_that_pandas_reads() -> None:
     assert isinstance(files.as_text(b"a\n", "x"), io.StringIO)
+
+
+def test_half_a_pair_of_surrogates_is_no_text(tmp_path: Path) -> None:
+    path, skipped = tmp_path / "log.jsonl", Skipped()
+    path.write_bytes(b'{"a\xed\xa0\x80": 1}\n{"b": "\\ud800"}\n')
+    assert list(files.json_lines(path, skipped)) == [{"b": "\\ud800"}]
+    assert sum(skipped.counts.values()) == 1

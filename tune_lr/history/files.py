@@ -6,6 +6,7 @@ writes anything.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -106,10 +107,10 @@ def parse_json(text: str | bytes, where: object) -> Any:
 
 
 def _loads(text: str | bytes) -> Any:
+    if isinstance(text, bytes):  # decoded here, since json lets encoded surrogates pass
+        text = text.removeprefix(codecs.BOM_UTF8).decode()
     found = json.loads(text)
     # Only an escape can bring in what no text in UTF-8 has. One letter is found much faster than two.
-    if isinstance(text, bytes):
-        return _plain(found) if b"\\" in text and b"\\u" in text else found
     return _plain(found) if "\\" in text and "\\u" in text else found
 
 
