@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tune_lr.engines.on_syne.backend import WarmBackend
+    from tune_lr.engines.on_syne.evaluations import transfer_evaluations
     from tune_lr.engines.on_syne.searcher import SyneSearcher
     from tune_lr.engines.on_syne.space import from_syne, to_syne
 
-__all__ = ["SyneSearcher", "WarmBackend", "from_syne", "to_syne"]
+__all__ = ["SyneSearcher", "WarmBackend", "from_syne", "to_syne", "transfer_evaluations"]
 
-_HOMES = {"SyneSearcher": "searcher", "WarmBackend": "backend", "from_syne": "space", "to_syne": "space"}
+_HOMES = {
+    "SyneSearcher": "searcher",
+    "WarmBackend": "backend",
+    "from_syne": "space",
+    "to_syne": "space",
+    "transfer_evaluations": "evaluations",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,196 @@
+"""Past trials as Syne Tune's transfer-learning schedulers take them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_evaluation import (
+    TransferLearningTaskEvaluations,
+)
+
+from tune_lr.engines.on_syne.space import to_syne
+from tune_lr.errors import BadInput, Missing
+from tune_lr.space import CategoricalKnob, ConstantKnob, Knob, SearchSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CONFIG = "config/"
+_BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+
+def transfer_evaluations(
+    trials: pd.DataFrame,
+    reports: pd.DataFrame,
+    space: SearchSpace,
+    metric: str,
+    mode: Literal["min", "max"],
+    name: str | None = None,
+) -> dict[str, TransferLearningTaskEvaluations]:
+    """The trials that are points of a space, and their curves, by task.
+
+    ::
+
+        past = History().filter(metric="val_loss")
+        known = transfer_evaluations(past.trials(), past.to_pandas(), space, "val_loss", "min")
+        BoundingBox(make_scheduler, to_syne(space), "val_loss", known)
+
+    A configuration that was tried under several seeds is one row with as many seeds; where others have more,
+    its own are repeated in turn. No cell is NaN, since Syne Tune's means and minima would be NaN with it:
+    where a trial reported nothing, because it had ended or counts in larger steps, its latest value stands,
+    and before its first report that one. Where a trial diverged, and where a value is infinite, the worst
+    finite value of the task stands.
+
+    Args:
+        trials: one row a trial, as ``History.trials()`` has it: ``task``, ``trial_id``, ``best``, ``seed``
+            where it is known, and ``config/<knob>``.
+        reports: one row a report, as ``History.to_pandas()`` has it: ``task``, ``trial_id``, ``epoch``, and
+            the metric. A trial without a report is one value, its ``best``.
+        space: whose points are wanted; trials that lie outside of it, or lack a knob, are left out.
+        metric: the name of the objective.
+        mode: whether small or large values of the metric are good.
+        name: what a task without a column ``task`` is called.
+
+    Returns:
+        Task -> its evaluations, of shape (configurations, seeds, epochs, 1); the columns of
+        ``hyperparameters`` are the keys of ``to_syne(space)``. A task without a usable trial is left out.
+
+    Raises:
+        BadInput: a column is missing, or the mode is neither ``min`` nor ``max``.
+    """
+    if mode not in ("min", "max"):
+        raise BadInput("mode", mode, "min or max")
+    trials, reports = _checked(trials, reports, metric, name)
+    found = {}
+    for task, of_task in trials.groupby("task", sort=False):
+        curves = reports[reports["task"] == task]
+        if (made := _evaluations(of_task, curves, space, metric, mode)) is not None:
+            found[str(task)] = made
+    return found
+
+
+def _checked(
+    trials: pd.DataFrame, reports: pd.DataFrame, metric: str, name: str | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both tables with a column ``task`` and names as text (BadInput)."""
+    tables = []
+    for table, wanted in ((trials, ["trial_id", "best"]), (reports, ["trial_id", "epoch", metric])):
+        wanted = wanted if "task" in table or name is not None else ["task", *wanted]
+        for column in wanted:
+            if column not in table:
+                raise Missing(f"column {column!r}", "a column of that name, as docs/history.md has it")
+        tasks = table["task"].astype(str) if "task" in table else name
+        tables.append(table.assign(task=tasks, trial_id=table["trial_id"].astype(str)))
+    return tables[0], tables[1]
+
+
+def _evaluations(
+    trials: pd.DataFrame, reports: pd.DataFrame, space: SearchSpace, metric: str, mode: str
+) -> TransferLearningTaskEvaluations | None:
+    """One task; None where none of its trials can be used."""
+    import pandas as pd
+
+    points, groups = _points(trials, space)
+    curves = _curves(trials, reports, metric)
+    finite = curves[np.isfinite(curves)]
+    if not points or not finite.size:
+        return None
+    worst = finite.max() if mode == "min" else finite.min()
+    told = ~np.isnan(curves).all(axis=1)
+    groups = [[row for row in rows if told[row]] for rows in groups]
+    kept = [place for place, rows in enumerate(groups) if rows]
+    if not kept:
+        return None
+    curves = np.where(np.isfinite(curves), curves, worst)
+    seeds = max(len(groups[place]) for place in kept)
+    values = np.stack([curves[np.resize(groups[place], seeds)] for place in kept])
+    table = pd.DataFrame([points[place] for place in kept], columns=list(space.knobs))
+    return TransferLearningTaskEvaluations(to_syne(space), table, [metric], values[..., np.newaxis])
+
+
+def _points(trials: pd.DataFrame, space: SearchSpace) -> tuple[list[dict[str, Any]], list[list[int]]]:
+    """The different points of the space, and the rows of the trials that tried each."""
+    knobs = [str(name) for name in trials.columns if str(name).startswith(_CONFIG)]
+    configs = trials[knobs].astype(object).rename(columns=lambda name: name[len(_CONFIG) :])
+    points: dict[str, dict[str, Any]] = {}
+    groups: dict[str, list[int]] = {}
+    for row, config in enumerate(configs.to_dict("records")):
+        if (point := _point(config, space)) is not None:
+            key = space.key(point)
+            points.setdefault(key, space.flat(point))
+            groups.setdefault(key, []).append(row)
+    return list(points.values()), list(groups.values())
+
+
+def _point(config: dict[str, Any], space: SearchSpace) -> dict[str, Any] | None:
+    """The values that a configuration comes to; None where it is no point of the space."""
+    import pandas as pd
+
+    known = {
+        name: _spelled(space.knobs[name], value) if name in space.knobs else value
+        for name, value in config.items()
+        if not pd.isna(value)
+    }
+    values = space.values(known)
+    try:
+        space.validate(values)
+    except BadInput:
+        return None
+    return values
+
+
+def _spelled(knob: Knob, value: Any) -> Any:
+    """A value of a knob that is true or false, which tables turn into text and numbers."""
+    every = (knob.every() or ()) if isinstance(knob, (CategoricalKnob, ConstantKnob)) else ()
+    if every and all(isinstance(one, bool) for one in every):
+        return _BOOLEANS.get(str(value).lower(), value)
+    return value
+
+
+def _curves(trials: pd.DataFrame, reports: pd.DataFrame, metric: str) -> np.ndarray[Any, Any]:
+    """Trial x epoch that any trial reports: the latest value so far, infinite where it is none.
+
+    A trial that has neither a report nor a value of its own is NaN throughout.
+    """
+    import pandas as pd
+
+    at = _positions(trials, reports)
+    values = _numbers(reports[metric])
+    epochs = reports["epoch"].to_numpy(np.int64)
+    known = (at >= 0) & ~np.isnan(values)
+    at, values, epochs = at[known], values[known], epochs[known]
+    every = np.unique(epochs) if len(epochs) else np.array([0])
+    curves = np.full((len(trials), len(every)), np.nan)
+    curves[at, np.searchsorted(every, epochs)] = values
+    if "status" in trials:
+        last = np.zeros(len(trials), np.int64)
+        np.maximum.at(last, at, np.searchsorted(every, epochs) + 1)
+        diverged = (trials["status"] == "diverged").to_numpy(bool, na_value=False)
+        curves[diverged[:, np.newaxis] & (np.arange(len(every)) >= last[:, np.newaxis])] = np.inf
+    silent = np.isnan(curves).all(axis=1)
+    curves[silent] = _numbers(trials["best"])[silent, np.newaxis]
+    filled: np.ndarray[Any, Any] = pd.DataFrame(curves).ffill(axis=1).bfill(axis=1).to_numpy()
+    return filled
+
+
+def _positions(trials: pd.DataFrame, reports: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Of each report the row of its trial, -1 where there is none.
+
+    Two experiments of one task may both have a trial of that name; then the configurations tell them apart.
+    """
+    keys = ["trial_id"]
+    if trials["trial_id"].duplicated().any():
+        keys += [str(name) for name in trials.columns if str(name).startswith(_CONFIG) and name in reports]
+    rows = trials[keys].assign(_at=np.arange(len(trials))).drop_duplicates(keys)
+    at = reports[keys].merge(rows, on=keys, how="left")["_at"]
+    return np.asarray(at.fillna(-1), np.int64)
+
+
+def _numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    import pandas as pd
+
+    numbers: np.ndarray[Any, Any] = pd.to_numeric(column, errors="coerce").to_numpy(
+        np.float64, na_value=np.nan
+    )
+    return numbers
