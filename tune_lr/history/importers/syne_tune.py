@@ -171,7 +171,7 @@ def _reports(table: Results, printed: folders.Printed, positions: Mapping[str, i
     own = {"trial": np.array(printed.trial, np.int64), "epoch": np.array(printed.epoch, np.int64)}
     told = dict(table.reports)
     told["trial"] = np.array([positions[name] for name in table.ids], np.int64)[told["trial"]]
-    reports: pd.DataFrame = pd.DataFrame(told)
+    reports: pd.DataFrame = pd.DataFrame(told, copy=False)
     if not len(own["trial"]):
         return reports
     more = pd.DataFrame({**own, **printed.metrics.arrays(besides=own)})

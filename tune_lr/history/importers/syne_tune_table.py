@@ -71,19 +71,20 @@ def results(content: bytes, said: object, where: str, skipped: Skipped) -> Resul
     resource, epochs = _epochs(table, said)
     if epochs is None:
         epochs = _counted(of, first)
-    good = whole(epochs)
+    good, ends = whole(epochs), epochs[last].tolist()
     skipped.add(where, f"a report whose {resource} is no whole number", int((~good).sum()))
     numbers = _metrics(table, resource, where, skipped)
     if not good.all():
+        of, epochs = of[good], epochs[good]
         numbers = {name: values[good] for name, values in numbers.items()}
     return Results(
         ids,
         _configs(table, first),
         _words(table, _STATUS, last),
         _words(table, _DECISION, last),
-        epochs[last].tolist(),
+        ends,
         resource,
-        {"trial": of[good], "epoch": epochs[good].astype(np.int64), **numbers},
+        {"trial": of, "epoch": epochs.astype(np.int64), **numbers},
     )
 
 
