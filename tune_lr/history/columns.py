@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
@@ -116,7 +117,12 @@ def _flatten(
             _flatten(value, f"{key}.", found, where, skipped, depth + 1)
         elif isinstance(value, str):
             found[key] = value.encode("utf-8", "backslashreplace").decode()
-        elif isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**63):
+        elif math.isfinite(value) if isinstance(value, float) else _fits(value):
             found[key] = value
-        elif value is not None:
+        elif value is not None and value == value:  # NaN is a value that is missing
             skipped.add(where, f"a value of {key.removeprefix(CONFIG)!r} that is no text, number or boolean")
+
+
+def _fits(value: object) -> bool:
+    """Whether it is true, false, or a whole number that a column can hold."""
+    return isinstance(value, int) and abs(value) < 2**63
