@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before anything imports torch or numpy, here and in every process that a test starts.
@@ -45,6 +46,21 @@ def _quiet_and_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         for name in ("ray", "syne_tune", "optuna"):
             logging.getLogger(name).setLevel(logging.ERROR)
         yield
+
+
+@pytest.fixture(scope="session")
+def made_sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
+    """The folder that an importer's sample was made in, and the path in it to import; each is made once."""
+    done: dict[str, tuple[Path, Path]] = {}
+
+    def get(name: str) -> tuple[Path, Path]:
+        if name not in done:
+            folder = tmp_path_factory.mktemp(name)
+            sample = importlib.import_module(f"tests.samples.history.{name.replace('-', '_')}")
+            done[name] = folder, sample.make(folder).relative_to(folder)
+        return done[name]
+
+    return get
 
 
 @pytest.fixture(scope="session")

@@ -144,6 +144,11 @@ def storable(text: str, longest: int = 40_000) -> str:
     """Text as every file and table can hold it; of a long one both ends, where the reason is."""
     if len(text) > longest:
         text = f"{text[: longest // 2]}\n…\n{text[-longest // 2 :]}"
+    return in_utf8(text)
+
+
+def in_utf8(text: str) -> str:
+    """The same with every lone surrogate written out, which no table and no file can hold."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

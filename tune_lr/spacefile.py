@@ -5,6 +5,7 @@ Space files travel between people, so one is read as plain data only (``plain_ya
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +53,12 @@ def load_space(name_or_path: str | os.PathLike[str]) -> SearchSpace:
 def space_names() -> list[str]:
     """The names of the shipped spaces, sorted."""
     return sorted(file.stem for file in shipped_folder().glob("*.yaml"))
+
+
+@functools.cache
+def shipped_spaces() -> tuple[SearchSpace, ...]:
+    """Every shipped space, in the order of their names; read once."""
+    return tuple(load_space(name) for name in space_names())
 
 
 def shipped_folder() -> Path:

@@ -71,26 +71,12 @@ def sample(name: str) -> Any:
     return importlib.import_module(f"tests.samples.history.{name.replace('-', '_')}")
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
-    """The folder that a sample was made in, and the path in it to import; each is made once."""
-    done: dict[str, tuple[Path, Path]] = {}
-
-    def get(name: str) -> tuple[Path, Path]:
-        if name not in done:
-            folder = tmp_path_factory.mktemp(name)
-            done[name] = folder, sample(name).make(folder).relative_to(folder)
-        return done[name]
-
-    return get
-
-
 @pytest.fixture
-def copied(made: Any, tmp_path: Path) -> Callable[..., Path]:
+def copied(made_sample: Any, tmp_path: Path) -> Callable[..., Path]:
     """A fresh copy of a sample: the path to import."""
 
     def get(name: str, folder: Path = tmp_path / "copy") -> Path:
-        source, path = made(name)
+        source, path = made_sample(name)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(source, folder, symlinks=True)
         return folder / path
@@ -315,9 +301,9 @@ DAMAGE = [
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", IMPORTERS)
 def test_damage_to_one_file_is_told_of_and_the_rest_is_read(
-    name: str, damage: Callable[[Path], None], copied: Any, made: Any
+    name: str, damage: Callable[[Path], None], copied: Any, made_sample: Any
 ) -> None:
-    source, path = made(name)
+    source, path = made_sample(name)
     found = inside(source)
     # One of each kind of name and then some; there may be hundreds.
     kinds = {file.name if file.suffix in (".json", ".csv") else file.suffix: file for file in found}
@@ -441,8 +427,8 @@ def test_a_claim_reads_no_more_than_heads(name: str, copied: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", IMPORTERS)
-def test_no_link_out_is_followed(name: str, copied: Any, made: Any, tmp_path: Path) -> None:
-    source, path = made(name)
+def test_no_link_out_is_followed(name: str, copied: Any, made_sample: Any, tmp_path: Path) -> None:
+    source, path = made_sample(name)
     if (source / path).is_file():
         pytest.skip("a file is what a person named")
     outside = tmp_path / "outside"

@@ -12,25 +12,12 @@ import pytest
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
+from tests.samples.spaces import SMALL as SPACE
 from tune_lr.engines.on_ray import to_ray
 from tune_lr.engines.on_ray.points import points
 from tune_lr.errors import BadInput
 from tune_lr.history.history import History
-from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space
-
-SPACE = SearchSpace.from_dict(
-    {
-        "name": "small",
-        "knobs": {
-            "lr": {"type": "float", "low": 0.01, "high": 1.0, "log": True},
-            "min_lr_ratio": {"type": "float", "low": 0.01, "high": 0.5, "log": True},
-            "smooth": {"type": "categorical", "values": [True, False]},
-            "window": {"type": "int", "low": 2, "high": 9, "default": 4, "when": {"smooth": True}},
-            "momentum": {"type": "constant", "value": 0.9},
-        },
-    }
-)
 
 
 def trials(**columns: Any) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from syne_tune.optimizer.baselines import RandomSearch
 from syne_tune.optimizer.schedulers.transfer_learning.bounding_box import BoundingBox
 
 from tests.samples.history import syne_tune as sample
+from tests.samples.spaces import SMALL as SPACE
 from tune_lr.engines.on_syne import to_syne
 from tune_lr.engines.on_syne.evaluations import transfer_evaluations
 from tune_lr.errors import BadInput
@@ -21,18 +22,6 @@ from tune_lr.history.importers.syne_tune_space import space_of
 from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space
 
-SPACE = SearchSpace.from_dict(
-    {
-        "name": "small",
-        "knobs": {
-            "lr": {"type": "float", "low": 0.01, "high": 1.0, "log": True},
-            "min_lr_ratio": {"type": "float", "low": 0.01, "high": 0.5, "log": True},
-            "smooth": {"type": "categorical", "values": [True, False]},
-            "window": {"type": "int", "low": 2, "high": 9, "default": 4, "when": {"smooth": True}},
-            "momentum": {"type": "constant", "value": 0.9},
-        },
-    }
-)
 LR = SearchSpace.from_dict({"name": "lr", "knobs": {"lr": {"type": "float", "low": 0.0, "high": 1.0}}})
 
 

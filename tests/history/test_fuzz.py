@@ -93,7 +93,7 @@ def test_a_log_without_damage_is_imported(form: str, outcome: Any) -> None:
 def test_whatever_is_damaged_the_import_ends_well(form: str, outcome: Any) -> None:
     mutate = sys.modules["history_.mutate"].mutate
 
-    @settings(max_examples=20, derandomize=True)
+    @settings(max_examples=20)
     @given(st.integers(0, 2**32))
     def damaged(seed: int) -> None:
         assert outcome(form, lambda log: mutate(log, random.Random(seed))) in GOOD
@@ -115,7 +115,7 @@ def files_of(log: Path, *names: str) -> list[Path]:
     ],
 )
 def test_whatever_value_stands_in_a_line_the_import_ends_well(form: str, name: str, outcome: Any) -> None:
-    @settings(max_examples=30, derandomize=True)
+    @settings(max_examples=30)
     @given(st.data())
     def odd(data: st.DataObject) -> None:
         def damage(log: Path) -> None:
@@ -140,7 +140,7 @@ def test_whatever_value_stands_in_a_line_the_import_ends_well(form: str, name: s
     ],
 )
 def test_whatever_value_stands_in_a_file_the_import_ends_well(form: str, name: str, outcome: Any) -> None:
-    @settings(max_examples=30, derandomize=True)
+    @settings(max_examples=30)
     @given(st.data())
     def odd(data: st.DataObject) -> None:
         def damage(log: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import pickle
@@ -63,26 +62,12 @@ def trap(mark: Path) -> bytes:
     return pickle.dumps(Trap(mark))
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
-    done: dict[str, tuple[Path, Path]] = {}
-
-    def get(name: str) -> tuple[Path, Path]:
-        if name not in done:
-            folder = tmp_path_factory.mktemp(name)
-            sample = importlib.import_module(f"tests.samples.history.{name.replace('-', '_')}")
-            done[name] = folder, sample.make(folder).relative_to(folder)
-        return done[name]
-
-    return get
-
-
 @pytest.fixture
-def copied(made: Any, tmp_path: Path) -> Callable[[str, str], tuple[Path, Path]]:
+def copied(made_sample: Any, tmp_path: Path) -> Callable[[str, str], tuple[Path, Path]]:
     """A fresh copy of a sample: its folder, and the path to import."""
 
     def get(name: str, under: str) -> tuple[Path, Path]:
-        source, path = made(name)
+        source, path = made_sample(name)
         # The same last name, which a task may be called by.
         folder = tmp_path / under / source.name
         shutil.copytree(source, folder, symlinks=True)
@@ -152,9 +137,9 @@ def test_a_pickle_beside_a_log_is_never_loaded(
 
 @pytest.mark.parametrize("name", IMPORTERS)
 def test_a_pickle_in_the_place_of_any_file_is_never_loaded(
-    name: str, copied: Any, made: Any, tmp_path: Path, trap: bytes, mark: Path
+    name: str, copied: Any, made_sample: Any, tmp_path: Path, trap: bytes, mark: Path
 ) -> None:
-    source, path = made(name)
+    source, path = made_sample(name)
     files = sorted(p.relative_to(source) for p in source.rglob("*") if p.is_file())
     kinds = {file.name if file.suffix in (".json", ".csv", "") else file.suffix: file for file in files}
     for number, file in enumerate(kinds.values()):

@@ -232,10 +232,11 @@ def _ids(found: list[TaskInfo]) -> str:
 
 
 def _draw(history: History, info: TaskInfo, file: Path) -> None:
+    from tune_lr.history.frames import reports_frame, trials_frame
     from tune_lr.views import draw
 
-    one = history.filter(task=info.id)
-    trials, reports = one.trials(), one.to_pandas()
+    entries = history.filter(task=info.id).entries()
+    trials, reports = trials_frame(entries), reports_frame(entries)
 
     def figure() -> Any:
         from tune_lr.views.history_plot import figure

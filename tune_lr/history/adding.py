@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from tune_lr.history.entry import Entry
+from collections.abc import Iterable
+
+from tune_lr.history.entry import Entry, TaskInfo
 from tune_lr.history.store import Store
 
 
-def replaced_by(entry: Entry, store: Store) -> list[str]:
-    """The ids of the earlier imports that ``entry`` makes superfluous, and of all that these replaced.
+def replaced_by(entry: Entry, earlier: Iterable[TaskInfo], store: Store) -> list[TaskInfo]:
+    """The earlier imports that ``entry`` makes superfluous.
 
     That is, imports of the same origin and metric all of whose trials ``entry`` has as well, with as many
     epochs or more: the log has grown, or a person corrected its task's name. What has other trials is another
     log that happens to lie in the same place, and is kept.
     """
-    info, found = entry.info, []
+    info, found = entry.info, list[TaskInfo]()
     now = dict(zip(entry.trials["trial_id"], entry.trials["epochs"], strict=True))
-    for old in store.infos():
-        if (old.origin, old.metric, old.source) != (
-            info.origin,
-            info.metric,
-            info.source,
-        ) or old.id == info.id:
-            continue
-        if old.trials > info.trials:
+    of_now = info.origin, info.metric, info.source
+    for old in earlier:
+        if (old.origin, old.metric, old.source) != of_now or old.id == info.id or old.trials > info.trials:
             continue
         before = store.read(old).trials
         if all(
             now.get(name, -1) >= epochs
             for name, epochs in zip(before["trial_id"], before["epochs"], strict=True)
         ):
-            found += [*old.replaces, old.id]
+            found.append(old)
     return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from tune_lr.history.log import Skipped
 from tune_lr.history.matching import CONFIG
+from tune_lr.journal import in_utf8
 
 #: More metrics than this in one log are no metrics.
 MOST_COLUMNS = 2000
@@ -112,11 +113,11 @@ def _flatten(
     config: Mapping[Any, Any], prefix: str, found: dict[str, Any], where: object, skipped: Skipped, depth: int
 ) -> None:
     for name, value in config.items():
-        key = f"{prefix}{name}".encode("utf-8", "backslashreplace").decode()
+        key = in_utf8(f"{prefix}{name}")
         if isinstance(value, Mapping) and depth < DEEPEST_CONFIG:
             _flatten(value, f"{key}.", found, where, skipped, depth + 1)
         elif isinstance(value, str):
-            found[key] = value.encode("utf-8", "backslashreplace").decode()
+            found[key] = in_utf8(value)
         elif math.isfinite(value) if isinstance(value, float) else _fits(value):
             found[key] = value
         elif value is not None and value == value:  # NaN is a value that is missing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from tune_lr.history.words import known_metric, likely_metric, likely_mode
 from tune_lr.journal import storable
 from tune_lr.objective import Objective
 from tune_lr.space import SearchSpace
-from tune_lr.spacefile import load_space, space_names
+from tune_lr.spacefile import load_space, shipped_spaces
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,12 +194,7 @@ def _space(log: Log, asked: Asked, trials: pd.DataFrame) -> SearchSpace | None:
             own = None
     if own is not None and log.source == "tune-lr":
         return own
-    return matching.best_space(trials, _shipped_spaces()) or own
-
-
-@functools.cache
-def _shipped_spaces() -> list[SearchSpace]:
-    return [load_space(name) for name in space_names()]
+    return matching.best_space(trials, shipped_spaces()) or own
 
 
 def _extents(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -14,12 +14,12 @@ from tune_lr.history.files import DEEPEST_FOLDER, entries
 from tune_lr.history.importers.base import Importer
 from tune_lr.history.log import Skipped
 
-#: A tune-lr importer is asked in the order of the registry, then those of other packages.
+#: What lies at a URI is copied here first.
 _LARGEST_COPY = 16 * 1024**3
 
 
 def importers() -> list[Importer]:
-    """Every registered importer, in the order in which they are asked."""
+    """Every registered importer in the order of asking: the registry's, then those of other packages."""
     names = [*registry.PARTS["importers"]]
     names += [name for name in registry.names("importers") if name not in names]
     return [registry.load("importers", name)() for name in names]

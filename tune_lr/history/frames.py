@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from tune_lr.errors import Missing
 from tune_lr.history.entry import Entry
@@ -48,6 +46,8 @@ def trials_frame(entries: Sequence[Entry]) -> pd.DataFrame:
 
 def log_of_frame(frame: pd.DataFrame, metric: str, mode: Literal["min", "max"]) -> Iterator[Log]:
     """A table with one row a report as one log a task (BadInput: a column is missing)."""
+    import pandas as pd
+
     for name in ("trial_id", "epoch", metric):
         if name not in frame:
             raise Missing(f"column {name!r}", "a column of that name, as docs/history.md has it")
@@ -55,7 +55,7 @@ def log_of_frame(frame: pd.DataFrame, metric: str, mode: Literal["min", "max"]) 
     of_trials = [n for n in frame.columns if str(n).startswith(CONFIG) or n in ("status", "seed", "error")]
     for name, part in [("task", frame)] if tasks is None else frame.groupby(tasks, sort=False):
         ids = part["trial_id"].astype(str)
-        codes, unique = _codes(ids)
+        codes, unique = pd.factorize(ids)
         first = part.loc[~ids.duplicated(), of_trials].reset_index(drop=True)
         first.insert(0, "trial_id", unique)
         left = [n for n in part.columns if n not in (*of_trials, "task", "trial_id")]
@@ -64,13 +64,6 @@ def log_of_frame(frame: pd.DataFrame, metric: str, mode: Literal["min", "max"]) 
         yield Log(
             "pandas", str(name), first, reports, metric=metric, mode=mode, counts_from=1, fidelity="epochs"
         )
-
-
-def _codes(ids: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], Any]:
-    import pandas as pd
-
-    codes, unique = pd.factorize(ids)
-    return codes, unique
 
 
 def _together(frames: list[pd.DataFrame], front: Sequence[str], last: Sequence[str] = ()) -> pd.DataFrame:

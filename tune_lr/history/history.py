@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -123,15 +124,15 @@ class History:
             raise BadInput("--mode", mode, "min or max")
         asked = Asked(task, metric, mode, dict(describe or {}), dict(rename or {}), space, columns)
         added, text = Added(), os.fspath(path)
+        earlier = None if dry_run else self._store.infos()
         with here(text) as local, telling(progress, local):
             for importer, claimed in find(local, added.skipped):
                 inside = claimed.relative_to(local).as_posix()
                 origin = _origin(text, inside)
                 try:
                     for log in importer.read(claimed, asked, skipped := Skipped()):
-                        self._take(
-                            self._store, make_entry(log, asked, origin, skipped), skipped, added, dry_run
-                        )
+                        entry = make_entry(log, asked, origin, skipped)
+                        added.imported.append(_take(self._store, entry, skipped, earlier))
                 except TuneLRError as error:
                     added.skipped.add(claimed.name, str(error))
                     added.skipped.counts.update(skipped.counts)
@@ -143,30 +144,15 @@ class History:
         Raises:
             UnknownName: there is neither.
         """
-        found = [info for info in self.tasks() if name in (info.task, info.id)]
+        tasks = self.tasks()
+        found = [info for info in tasks if name in (info.task, info.id)]
         if not found:
-            raise UnknownName("task", name, {info.task for info in self.tasks()})
+            raise UnknownName("task", name, {info.task for info in tasks})
         for info in found:
             if self._store is not None:
                 self._store.remove(info)
         self._entries = [entry for entry in self._entries if entry.info not in found]
         return found
-
-    def _take(self, store: Store, entry: Entry, skipped: Skipped, added: Added, dry_run: bool) -> None:
-        notes = [*entry.info.notes, *skipped.lines()[:50]]
-        entry = replace(entry, info=replace(entry.info, notes=notes))
-        outcome: Outcome = "new"
-        if store.has(entry.info):
-            outcome = "known"
-        elif dry_run:
-            outcome = "would be added"
-        else:
-            older = replaced_by(entry, store)
-            if older:
-                entry = replace(entry, info=replace(entry.info, replaces=older))
-                outcome = "replaces"
-            store.write(entry)
-        added.imported.append(Import(entry.info, outcome, skipped))
 
     # Looking ----------------------------------------------------------------------------------------
 
@@ -185,8 +171,7 @@ class History:
         source: str | None = None,
     ) -> History:
         """The part that has the task (or one of several, or an id), space, knob, metric and source."""
-        made = History.__new__(History)
-        made._store, made._entries = self._store, self._entries
+        made = copy.copy(self)
         tasks = None if task is None else {task} if isinstance(task, str) else set(task)
         wanted: list[Callable[[TaskInfo], bool]] = []
         if tasks is not None:
@@ -219,6 +204,23 @@ class History:
     def __repr__(self) -> str:
         where = self._store.where if self._store else "memory"
         return f"<History in {where}: {len(self.tasks())} imports>"
+
+
+def _take(store: Store, entry: Entry, skipped: Skipped, earlier: list[TaskInfo] | None) -> Import:
+    """Write an import that is new; ``earlier`` is what the store has, None only to look."""
+    notes = [*entry.info.notes, *skipped.lines()[:50]]
+    entry = replace(entry, info=replace(entry.info, notes=notes))
+    if store.has(entry.info):
+        return Import(entry.info, "known", skipped)
+    if earlier is None:
+        return Import(entry.info, "would be added", skipped)
+    older = replaced_by(entry, earlier, store)
+    if older:
+        ids = [one for old in older for one in (*old.replaces, old.id)]
+        entry = replace(entry, info=replace(entry.info, replaces=ids))
+    store.write(entry)
+    earlier[:] = [*(old for old in earlier if old not in older), entry.info]
+    return Import(entry.info, "replaces" if older else "new", skipped)
 
 
 def default_store() -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CONFIG = "config/"
+#: How tables spell true and false, in small letters.
+TRUTHS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 #: What other tools call what has a name here; taken only where the name here is free.
 ALIASES = {
     "learning_rate": "lr",
@@ -169,12 +171,11 @@ def _among(column: pd.Series[Any], allowed: tuple[Any, ...]) -> np.ndarray[Any, 
         near = [np.isclose(numbers, float(value), rtol=1e-9, atol=0) for value in allowed]
         found: np.ndarray[Any, Any] = np.logical_or.reduce(near)
         return found
-    said = column
-    if any(isinstance(value, bool) for value in allowed):  # tables turn them into numbers or text
-        said = column.astype("string").str.lower().replace({"1": "true", "0": "false"})
-        said = said.replace({"1.0": "true", "0.0": "false"})
-    texts = {str(value).lower() if isinstance(value, bool) else value for value in allowed}
-    return np.asarray(said.isin(texts).fillna(False), dtype=bool)
+    if all(isinstance(value, bool) for value in allowed):
+        spelled = {text for text, truth in TRUTHS.items() if truth in allowed}
+        column = column.astype("string").str.lower()
+        return np.asarray(column.isin(spelled).fillna(False), dtype=bool)
+    return np.asarray(column.isin(allowed).fillna(False), dtype=bool)
 
 
 def _numbers(trials: pd.DataFrame, knob: str) -> np.ndarray[Any, Any] | None:

@@ -103,9 +103,8 @@ class Store:
     def _put(self, path: str, content: memoryview) -> None:
         import fsspec
 
-        if (
-            type(self._files).mv is fsspec.AbstractFileSystem.mv
-        ):  # an object store: whole or not at all anyway
+        # An object store that only has copy and delete puts an object whole or not at all anyway.
+        if type(self._files).mv is fsspec.AbstractFileSystem.mv:
             self._files.pipe_file(path, bytes(content))
             return
         folder, _, name = path.rpartition("/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tune_lr.errors import BadInput
 from tune_lr.history.log import Asked, Fidelity, Log, Skipped
 from tune_lr.history.matching import CONFIG, named_as_here
 from tune_lr.history.outcome import outcome
+from tune_lr.journal import Status
 from tune_lr.objective import Objective
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _OWN = {
 _OF_TRIALS = {"trial_id", "status", "seed", "error"}
 _OF_REPORTS = {"trial", "epoch", "seconds"}
 _SEEDS = ("seed", "random_seed")
-STATUSES = ("running", "completed", "stopped", "paused", "failed", "diverged")
+_STATUSES = frozenset(get_args(Status))
 _LARGEST_EPOCH = 2**53
 
 
@@ -64,7 +65,7 @@ class Tidy:
             values = np.where(np.isnan(values), np.where(np.isfinite(final), final, np.nan), values)
             diverged |= np.isinf(final)
         status = trials["status"].to_numpy(dtype=object)
-        said = np.array([one in STATUSES for one in status], dtype=bool)
+        said = np.array([one in _STATUSES for one in status], dtype=bool)
         full = (last == last.max(initial=0)) | (last == 0)
         status = np.where(said, status, np.where(full, "completed", "stopped"))
         ended = np.isin(status.astype(str), ["completed", "stopped"])
@@ -81,7 +82,7 @@ def tidy(log: Log, asked: Asked, skipped: Skipped) -> Tidy:
     """Put a log's tables in order.
 
     Raises:
-        BadInput: two columns would have one name, or a trial's name stands twice.
+        BadInput: there is no trial.
     """
     import pandas as pd
 

@@ -7,11 +7,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tune_lr.errors import MissingExtra
-from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curves, best_label, suits_logarithm, view_of
+from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curves, best_label
 from tune_lr.views.history_coverage import Covered, coverage
 from tune_lr.views.history_curves import curves_of
 from tune_lr.views.history_plot import ALL, GOOD, panel_title, shown, title
-from tune_lr.views.page import add_lines
+from tune_lr.views.page import add_lines, scale
 from tune_lr.views.words import STATUSES, brief
 
 if TYPE_CHECKING:
@@ -64,16 +64,7 @@ def _draw_curves(chart: Any, found: Curves) -> None:
     if found.best_curve is not None:
         label = best_label(found.best_curve)
         add_lines(chart, [found.best_curve], label, BEST_COLOUR, 3.5, found.unit, (1, 3))
-    view = view_of(found)
-    log = suits_logarithm(found, view)
-    limits = None
-    if view is not None:
-        limits = [math.log10(view[0]), math.log10(view[1])] if log else list(view)
-    chart.update_yaxes(type="log" if log else "linear", range=limits, row=1, col=1)
-    positive = all(lr > 0 for curve in found.trials for lr in curve.lrs)
-    chart.update_yaxes(type="log" if positive else "linear", row=1, col=3)
-    for column in (1, 3):
-        chart.update_xaxes(title_text=found.unit, row=1, col=column)
+    scale(chart, found, (1, 3))
 
 
 def _draw_knob(chart: Any, knob: Covered, row: int, column: int) -> None:

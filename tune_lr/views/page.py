@@ -53,7 +53,9 @@ def _figure(found: Curves, name: str) -> Any:
         line={"color": BEST_COLOUR, "width": 3}, showlegend=False,
         hovertemplate="%{x} epochs spent<br>best %{y:.4g}<extra></extra>",
     )  # fmt: skip
-    _axes(chart, found)
+    scale(chart, found)
+    chart.update_yaxes(type="log" if is_wide(found.best_so_far) else "linear", row=1, col=3)
+    chart.update_xaxes(title_text="epochs spent, all trials", row=1, col=3)
     chart.update_layout(
         title=html.escape(name), template="plotly_white", hovermode="closest", height=560,
         legend={"orientation": "h", "y": -0.15},
@@ -61,7 +63,8 @@ def _figure(found: Curves, name: str) -> Any:
     return chart
 
 
-def _axes(chart: Any, found: Curves) -> None:
+def scale(chart: Any, found: Curves, columns: tuple[int, int] = (1, 2)) -> None:
+    """The axes of the panels that :func:`add_lines` draws in."""
     import math
 
     view = view_of(found)
@@ -69,12 +72,11 @@ def _axes(chart: Any, found: Curves) -> None:
     limits = None
     if view is not None:
         limits = [math.log10(view[0]), math.log10(view[1])] if log else list(view)
-    chart.update_yaxes(type="log" if log else "linear", range=limits, row=1, col=1)
+    chart.update_yaxes(type="log" if log else "linear", range=limits, row=1, col=columns[0])
     positive = all(lr > 0 for curve in found.trials for lr in curve.lrs)
-    chart.update_yaxes(type="log" if positive else "linear", row=1, col=2)
-    chart.update_yaxes(type="log" if is_wide(found.best_so_far) else "linear", row=1, col=3)
-    for column, label in ((1, "epoch"), (2, "epoch"), (3, "epochs spent, all trials")):
-        chart.update_xaxes(title_text=label, row=1, col=column)
+    chart.update_yaxes(type="log" if positive else "linear", row=1, col=columns[1])
+    for column in columns:
+        chart.update_xaxes(title_text=found.unit, row=1, col=column)
 
 
 def add_lines(

@@ -9,13 +9,11 @@ from ray.tune.search.sample import Domain
 
 from tune_lr.engines.on_ray.space import to_ray
 from tune_lr.errors import BadInput
-from tune_lr.space import CategoricalKnob, ConstantKnob, Knob, SearchSpace
+from tune_lr.history.points import configurations, values_of
+from tune_lr.space import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_CONFIG = "config/"
-_BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 def points(
@@ -47,15 +45,14 @@ def points(
     if mode not in ("min", "max"):
         raise BadInput("mode", mode, "min or max")
     names = [name for name, domain in to_ray(space).items() if isinstance(domain, Domain)]
-    knobs = [str(name) for name in trials.columns if str(name).startswith(_CONFIG)]
     status = trials["status"].tolist() if "status" in trials else [None] * len(trials)
-    configs = trials[knobs].astype(object).rename(columns=lambda name: name[len(_CONFIG) :])
     found: list[dict[str, Any]] = []
     rewards: list[float | None] = []
-    for config, said, best in zip(configs.to_dict("records"), status, _numbers(trials), strict=True):
+    for config, said, best in zip(configurations(trials), status, _numbers(trials), strict=True):
         if said != "diverged" and not math.isfinite(best):
             continue
-        if (point := _point(config, space)) is not None:
+        if (values := values_of(config, space)) is not None:
+            point = space.flat(values)
             found.append({name: point[name] for name in names})
             rewards.append(None if said == "diverged" else best)
     return _with_worst(found, rewards, mode)
@@ -65,30 +62,6 @@ def _numbers(trials: pd.DataFrame) -> list[float]:
     import pandas as pd
 
     return [float(value) for value in pd.to_numeric(trials["best"], errors="coerce").astype("float64")]
-
-
-def _point(config: dict[str, Any], space: SearchSpace) -> dict[str, Any] | None:
-    """The flat point that a configuration is; None where it is none of the space."""
-    import pandas as pd
-
-    known = {
-        name: _spelled(space.knobs[name], value) if name in space.knobs else value
-        for name, value in config.items()
-        if not pd.isna(value)
-    }
-    try:
-        return space.flat(space.values(known))
-    except BadInput:
-        return None
-
-
-def _spelled(knob: Knob, value: Any) -> Any:
-    """A value of a knob that is true or false, which tables turn into text and numbers."""
-    if isinstance(knob, (CategoricalKnob, ConstantKnob)):
-        every = knob.every() or ()
-        if every and all(isinstance(one, bool) for one in every):
-            return _BOOLEANS.get(str(value).lower(), value)
-    return value
 
 
 def _with_worst(

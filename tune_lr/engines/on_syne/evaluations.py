@@ -11,13 +11,12 @@ from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_eva
 
 from tune_lr.engines.on_syne.space import to_syne
 from tune_lr.errors import BadInput, Missing
-from tune_lr.space import CategoricalKnob, ConstantKnob, Knob, SearchSpace
+from tune_lr.history.matching import CONFIG
+from tune_lr.history.points import configurations, values_of
+from tune_lr.space import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_CONFIG = "config/"
-_BOOLEANS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 def transfer_evaluations(
@@ -111,41 +110,14 @@ def _evaluations(
 
 def _points(trials: pd.DataFrame, space: SearchSpace) -> tuple[list[dict[str, Any]], list[list[int]]]:
     """The different points of the space, and the rows of the trials that tried each."""
-    knobs = [str(name) for name in trials.columns if str(name).startswith(_CONFIG)]
-    configs = trials[knobs].astype(object).rename(columns=lambda name: name[len(_CONFIG) :])
     points: dict[str, dict[str, Any]] = {}
     groups: dict[str, list[int]] = {}
-    for row, config in enumerate(configs.to_dict("records")):
-        if (point := _point(config, space)) is not None:
+    for row, config in enumerate(configurations(trials)):
+        if (point := values_of(config, space)) is not None:
             key = space.key(point)
             points.setdefault(key, space.flat(point))
             groups.setdefault(key, []).append(row)
     return list(points.values()), list(groups.values())
-
-
-def _point(config: dict[str, Any], space: SearchSpace) -> dict[str, Any] | None:
-    """The values that a configuration comes to; None where it is no point of the space."""
-    import pandas as pd
-
-    known = {
-        name: _spelled(space.knobs[name], value) if name in space.knobs else value
-        for name, value in config.items()
-        if not pd.isna(value)
-    }
-    values = space.values(known)
-    try:
-        space.validate(values)
-    except BadInput:
-        return None
-    return values
-
-
-def _spelled(knob: Knob, value: Any) -> Any:
-    """A value of a knob that is true or false, which tables turn into text and numbers."""
-    every = (knob.every() or ()) if isinstance(knob, (CategoricalKnob, ConstantKnob)) else ()
-    if every and all(isinstance(one, bool) for one in every):
-        return _BOOLEANS.get(str(value).lower(), value)
-    return value
 
 
 def _curves(trials: pd.DataFrame, reports: pd.DataFrame, metric: str) -> np.ndarray[Any, Any]:
@@ -181,7 +153,7 @@ def _positions(trials: pd.DataFrame, reports: pd.DataFrame) -> np.ndarray[Any, A
     """
     keys = ["trial_id"]
     if trials["trial_id"].duplicated().any():
-        keys += [str(name) for name in trials.columns if str(name).startswith(_CONFIG) and name in reports]
+        keys += [str(name) for name in trials.columns if str(name).startswith(CONFIG) and name in reports]
     rows = trials[keys].assign(_at=np.arange(len(trials))).drop_duplicates(keys)
     at = reports[keys].merge(rows, on=keys, how="left")["_at"]
     return np.asarray(at.fillna(-1), np.int64)

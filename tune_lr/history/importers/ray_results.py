@@ -17,6 +17,7 @@ from tune_lr.errors import BadInput
 from tune_lr.history.columns import Columns
 from tune_lr.history.files import json_lines, lines
 from tune_lr.history.log import Skipped
+from tune_lr.history.matching import CONFIG
 
 LINES, CSV = "result.json", "progress.csv"
 #: What Ray adds to every result.
@@ -48,7 +49,7 @@ RAYS_OWN = frozenset(
         "warmup_time",
     }
 )
-_EPOCH, _SECONDS, _CONFIG = "training_iteration", "time_total_s", "config/"
+_EPOCH, _SECONDS = "training_iteration", "time_total_s"
 _NO_EPOCH = "a result without a training_iteration"
 _DEEPEST = 6
 _LARGEST = 2**53
@@ -157,7 +158,7 @@ class Results:
         self._seconds.extend(_floats(table[_SECONDS]) if _SECONDS in table else [math.nan] * count)
         found = {}
         for name, texts in table.items():
-            if name not in RAYS_OWN and not name.startswith(_CONFIG):
+            if name not in RAYS_OWN and not name.startswith(CONFIG):
                 numbers = _floats(texts)
                 if not all(map(math.isnan, numbers)) or _says_nan(texts):
                     found[name] = numbers
@@ -165,9 +166,9 @@ class Results:
         if not told.rows:
             told.trial_id = table["trial_id"][-1] or None if "trial_id" in table else None
             told.config = {
-                name[len(_CONFIG) :]: _value(texts[-1])
+                name[len(CONFIG) :]: _value(texts[-1])
                 for name, texts in table.items()
-                if name.startswith(_CONFIG)
+                if name.startswith(CONFIG)
             }
         told.done = "done" in table and table["done"][-1] == "True"
         told.rows += count

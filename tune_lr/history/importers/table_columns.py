@@ -13,12 +13,12 @@ from tune_lr.errors import BadInput, UnknownName
 from tune_lr.history.importers.mapping import EXAMPLE, Columns, checked, metric_of
 from tune_lr.history.importers.table_files import Kind
 from tune_lr.history.log import Asked, Fidelity
+from tune_lr.history.matching import CONFIG
 from tune_lr.journal import Status
-from tune_lr.spacefile import load_space, space_names
+from tune_lr.spacefile import load_space, shipped_spaces
 
 #: The names of the schema, and the part of a trial that each is.
 SCHEMA = ("task", "trial_id", "epoch", "step", "seconds", "status", "seed", "error")
-CONFIG = "config/"
 #: What a log's own columns are called, so that no metric can be.
 RESERVED = {"long": {"trial", "epoch", "seconds"}, "wide": {"task", "trial_id", "status", "seed", "error"}}
 _METRIC_LIKE = re.compile(
@@ -176,8 +176,7 @@ def shipped_knobs(space: str | None) -> frozenset[str]:
 @functools.cache
 def _names_of_knobs() -> frozenset[str]:
     # The bounds of a configuration are the absolute form of two knobs.
-    spaces = [load_space(name) for name in space_names()]
-    return frozenset({knob for space in spaces for knob in space.knobs} | {"min_lr", "max_lr"})
+    return frozenset({knob for space in shipped_spaces() for knob in space.knobs} | {"min_lr", "max_lr"})
 
 
 def _curves_said(said: Columns, kinds: Mapping[str, Kind]) -> dict[str, list[tuple[str, int]]]:

@@ -14,6 +14,7 @@ from tune_lr.errors import BadInput
 from tune_lr.history import files
 from tune_lr.history.importers.table_files import MOST_COLUMNS, MOST_ROWS, Kind, is_number
 from tune_lr.history.log import Skipped
+from tune_lr.journal import in_utf8
 
 _ROWS = 20_000
 #: So that lines which each name other things do not fill the memory with what they lack.
@@ -155,4 +156,4 @@ def _text(value: Any) -> str | None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value).encode("utf-8", "backslashreplace").decode()
+    return in_utf8(str(value))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tune_lr.history.importers.table_columns import CONFIG, Roles
+from tune_lr.history.importers.table_columns import Roles
 from tune_lr.history.importers.table_files import Kind
 from tune_lr.history.importers.table_values import (
     joined,
@@ -21,6 +21,7 @@ from tune_lr.history.importers.table_values import (
     whole_column,
 )
 from tune_lr.history.log import Skipped
+from tune_lr.history.matching import CONFIG
 
 if TYPE_CHECKING:
     import pandas as pd
