@@ -51,13 +51,12 @@ def test_the_commands_are_run() -> None:
 
 
 def test_the_python_is_run() -> None:
-    first, second, third = blocks("python")
+    first, second, third, fourth = blocks("python")
     names: dict[str, Any] = {}
     exec(first, names)
     assert len(names["reports"]) == 6
     assert set(names["trials"]["task"]) == {"digits", "other"}
     assert set(names["trials"]["status"]) == {"completed"}
-    pytest.importorskip("duckdb")
     exec(second, names)
     assert len(names["best"]) == 5
     assert names["best"]["best"].tolist() == sorted(names["best"]["best"])
@@ -66,6 +65,10 @@ def test_the_python_is_run() -> None:
     assert {fact["task"] for fact in names["facts"]} == {"digits", "other"}
     assert names["trials"].num_rows == 5
     assert set(names["one"]["kind"]) == {"trial", "report"}
+    exec(fourth, names)
+    assert [point["patience"] for point in names["known"]] == [0, 1, 2]
+    assert names["rewards"] == [0.5, 1.5, 2.5]
+    assert names["tasks"]["digits"].objectives_evaluations.shape == (3, 1, 2, 1)
 
 
 def test_the_mapping_file_is_used() -> None:
