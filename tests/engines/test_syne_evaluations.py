@@ -14,6 +14,7 @@ from syne_tune.optimizer.schedulers.transfer_learning.bounding_box import Boundi
 
 from tests.samples.history import syne_tune as sample
 from tests.samples.spaces import SMALL as SPACE
+from tune_lr import Trial, tune
 from tune_lr.engines.on_syne import to_syne
 from tune_lr.engines.on_syne.evaluations import transfer_evaluations
 from tune_lr.errors import BadInput
@@ -155,14 +156,22 @@ def test_two_experiments_of_one_task_keep_their_curves(tmp_path: Path) -> None:
     assert curves == {0.1: [1.0, 0.5], 0.2: [2.0, 1.5]}
 
 
-def test_an_experiment_of_our_own_goes_over(root: Path, tmp_path: Path) -> None:
-    store = History(tmp_path)
-    store.add(root / "runs" / "demo")
+def far_from_a_tenth(config: dict[str, Any], trial: Trial) -> None:
+    """The nearer to 0.1 the LR begins, the lower the loss; a longer training helps every one."""
+    for epoch in trial.epochs():
+        trial.report(val_loss=abs(math.log10(config["lr"]) + 1) + 1 / epoch, lr=config["lr"])
+
+
+def test_an_experiment_of_our_own_goes_over(tmp_path: Path) -> None:
     space = load_space("greedy_lr")
+    out = tmp_path / "experiment"
+    tune(far_from_a_tenth, space, engine="inline", trials=12, max_epochs=5, trial_scheduler="none", out=out)
+    store = History(tmp_path / "store")
+    store.add(out)
     trials, reports = store.trials(), store.to_pandas()
     known = transfer_evaluations(trials, reports, space, "val_loss", "min")
     (found,) = known.values()
-    assert found.objectives_evaluations.shape == (30, 1, 27, 1)
+    assert found.objectives_evaluations.shape == (12, 1, 5, 1)
     assert found.objectives_evaluations.min() == trials["best"].min()
     best = trials.loc[trials["best"].idxmin()]
     (top,) = found.top_k_hyperparameter_configurations(1, "val_loss", do_minimize=True)
