@@ -160,7 +160,8 @@ def digest(entry: Entry) -> str:
     for name in ("id", "origin", "notes", "replaces", "versions"):
         told.pop(name)
     found.update(json.dumps(told, sort_keys=True).encode())
-    found.update(entry.trials.to_json(orient="split", index=False, double_precision=15).encode())
+    for name in entry.trials.columns:
+        found.update(json.dumps([str(name), entry.trials[name].tolist()], default=str).encode())
     for name in sorted(entry.reports.columns, key=str):
         found.update(str(name).encode())
         found.update(entry.reports[name].to_numpy().tobytes())

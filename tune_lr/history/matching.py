@@ -5,6 +5,7 @@ All of it works on whole columns: a frame with one row a trial and ``config/<kno
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -89,15 +90,15 @@ def unmatched_keys(trials: pd.DataFrame, space: SearchSpace | None) -> list[str]
 def outside(trials: pd.DataFrame, space: SearchSpace) -> list[str]:
     """For each trial the knobs whose values the space lacks, with commas between them; "" for none."""
     columns = knob_columns(trials, space)
-    wrong: list[list[str]] = [[] for _ in range(len(trials))]
+    wrong: defaultdict[int, list[str]] = defaultdict(list)
     for name, column in columns.items():
         knob = space.knobs[name]
         bad = column.notna().to_numpy() & ~_fits(knob, column)
         if knob.when:
             bad &= _active(knob, columns, len(trials))
-        for row in np.flatnonzero(bad):
+        for row in np.flatnonzero(bad).tolist():
             wrong[row].append(name)
-    return [", ".join(names) for names in wrong]
+    return [", ".join(wrong[row]) if row in wrong else "" for row in range(len(trials))]
 
 
 def _score(trials: pd.DataFrame, space: SearchSpace) -> tuple[float, ...] | None:

@@ -9,11 +9,12 @@ name their trial by ``trial_id`` and leave its configuration to the trial's row.
 
 from __future__ import annotations
 
-import io
 import os
 import secrets
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,17 +79,16 @@ class Store:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        buffer = io.BytesIO()
-        trials, reports = _packed(entry)
+        buffer = pa.BufferOutputStream()
+        schema, groups = _packed(entry)
         # Numbers of a metric hardly repeat: to look for those that do costs more than it saves.
-        repeat = [one.name for one in trials.schema if not pa.types.is_floating(one.type)]
-        with pq.ParquetWriter(buffer, trials.schema, compression="lz4", use_dictionary=repeat) as writer:
-            writer.write_table(trials, row_group_size=_ROWS_A_GROUP)
-            if len(reports):
-                writer.write_table(reports, row_group_size=_ROWS_A_GROUP)
+        repeat = [one.name for one in schema if not pa.types.is_floating(one.type)]
+        with pq.ParquetWriter(buffer, schema, compression="lz4", use_dictionary=repeat) as writer:
+            for group in groups:
+                writer.write_table(group)
         try:
             self._files.makedirs(self._root, exist_ok=True)
-            self._put(self._path(entry.info.id), buffer.getbuffer())
+            self._put(self._path(entry.info.id), memoryview(buffer.getvalue()))
         except OSError as error:
             raise BadInput(
                 "--store", self.where, f"a folder to write to ({error.strerror or error})"
@@ -143,8 +143,8 @@ class Store:
         return f"{self._root}/{name}.parquet"
 
 
-def _packed(entry: Entry) -> tuple[pa.Table, pa.Table]:
-    """The trials' and the reports' rows under one schema."""
+def _packed(entry: Entry) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """One schema for both kinds of rows, and the groups of rows in it: the trials', then the reports'."""
     import pyarrow as pa
 
     trials = pa.Table.from_pandas(entry.trials, preserve_index=False)
@@ -157,23 +157,27 @@ def _packed(entry: Entry) -> tuple[pa.Table, pa.Table]:
     fields += [one.remove_metadata() for one in trials.schema if one.name not in known]
     schema = pa.schema(fields, metadata={_FOOTER: entry.info.to_json().encode()})
     ids = trials.column("trial_id").combine_chunks().cast(pa.string())
+    # What one of the two lacks is the same nothing in each of its groups.
+    nothing = {
+        one.name: pa.nulls(min(_ROWS_A_GROUP, max(len(trials), len(reports))), one.type) for one in schema
+    }
 
-    def rows(table: pa.Table, kind: int, codes: np.ndarray[Any, Any]) -> pa.Table:
-        columns = []
-        for one in schema:
-            if one.name == "kind":
-                marks = pa.array(np.full(len(codes), kind, np.int8))
-                columns.append(pa.DictionaryArray.from_arrays(marks, pa.array(["trial", "report"])))
-            elif one.name == "trial_id":
-                columns.append(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), ids))
-            elif one.name in table.column_names:
-                columns.append(table.column(one.name).cast(one.type))
-            else:
-                columns.append(pa.nulls(len(codes), one.type))
-        return pa.Table.from_arrays(columns, schema=schema)
+    def rows(table: pa.Table, kind: int, codes: np.ndarray[Any, Any]) -> Iterator[pa.Table]:
+        for start in range(0, len(codes), _ROWS_A_GROUP):
+            group, own = table.slice(start, _ROWS_A_GROUP), codes[start : start + _ROWS_A_GROUP]
+            marks = pa.array(np.full(len(own), kind, np.int8))
+            made = {
+                "kind": pa.DictionaryArray.from_arrays(marks, pa.array(["trial", "report"])),
+                "trial_id": pa.DictionaryArray.from_arrays(pa.array(own, pa.int32()), ids),
+            }
+            made |= {
+                n: group.column(n).cast(schema.field(n).type) for n in group.column_names if n not in made
+            }
+            columns = [made[n] if n in made else nothing[n].slice(0, len(own)) for n in schema.names]
+            yield pa.Table.from_arrays(columns, schema=schema)
 
     of_trials = rows(trials, 0, np.arange(len(trials), dtype=np.int32))
-    return of_trials, rows(reports, 1, entry.reports["trial"].to_numpy(np.int32))
+    return schema, chain(of_trials, rows(reports, 1, entry.reports["trial"].to_numpy(np.int32)))
 
 
 def _unpacked(info: TaskInfo, table: pa.Table) -> Entry:

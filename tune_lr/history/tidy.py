@@ -181,8 +181,10 @@ def _metric_values(column: pd.Series[Any], name: str, skipped: Skipped) -> pd.Se
     """A metric's column as floats; None where none of it is a number."""
     import pandas as pd
 
-    numbers = pd.to_numeric(column, errors="coerce") if column.dtype != np.float64 else column
-    lost = int((numbers.isna() & column.notna()).sum()) if column.dtype != np.float64 else 0
+    if column.dtype == np.float64:
+        return column
+    numbers = pd.to_numeric(column, errors="coerce")
+    lost = int((numbers.isna() & column.notna()).sum())
     if lost and lost == int(column.notna().sum()) and not (column.astype(str).str.lower() == "nan").any():
         skipped.add(name, "a value that is no number", lost)
         return None
@@ -213,6 +215,8 @@ def _unique(names: pd.Series[Any]) -> pd.Series[Any]:
 
     filled = names.fillna("trial")
     twice = filled.duplicated(keep=False).to_numpy()
+    if not twice.any():
+        return filled.astype("string")
     numbered = [
         f"{name}-{i}" if again else str(name)
         for i, (name, again) in enumerate(zip(filled, twice, strict=True))
@@ -229,8 +233,7 @@ def _ordered(
     if not len(reports):
         empty = {"trial": np.array([], np.int32), "epoch": np.array([], np.int64), "seconds": np.array([])}
         return pd.DataFrame(empty), log.fidelity or "epochs"
-    trial = pd.to_numeric(reports["trial"], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    epoch = pd.to_numeric(reports["epoch"], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    trial, epoch = _as_numbers(reports["trial"]), _as_numbers(reports["epoch"])
     with np.errstate(invalid="ignore"):
         good = (trial >= 0) & (trial < trials) & (epoch >= 0) & (epoch < _LARGEST_EPOCH) & (epoch % 1 == 0)
     skipped.add("reports", "an epoch that is no whole number from 0 upwards", int((~good).sum()))
@@ -258,6 +261,15 @@ def _ordered(
             if values is not None:
                 found[str(name)] = values.to_numpy()
     return pd.DataFrame(found), fidelity
+
+
+def _as_numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """A column's values as they are where they are numbers, else as floats."""
+    import pandas as pd
+
+    if column.dtype in (np.int64, np.int32, np.float64):
+        return column.to_numpy()
+    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
 def _order(trial: np.ndarray[Any, Any], epoch: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:

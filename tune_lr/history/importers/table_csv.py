@@ -7,6 +7,7 @@ import csv
 import re
 import zlib
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -30,11 +31,14 @@ from tune_lr.history.importers.table_files import (
 from tune_lr.history.log import Skipped
 
 BLOCK = 4 * 1024**2
+#: Of what is only looked at to see the columns' kinds.
+_LOOK = 1024**2
 #: What an empty cell looks like. NaN is none of these: it is a value, and says that a trial diverged.
 EMPTY = ["", "NULL", "null", "None", "NA", "N/A", "#N/A", "<NA>"]
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 _LOOKED_AT = 1000
 _OF_COLUMN = re.compile(r"In CSV column #(\d+)")
+_RAGGED = re.compile(r"CSV parse error: (Row #\d+: )?Expected")
 
 
 #: A first line of more is none.
@@ -50,19 +54,32 @@ def header(path: Path) -> list[str] | None:
 
 
 class CsvFile:
-    """Comma, semicolon or tab between values, plain or gzip."""
+    """Comma, semicolon or tab between values, plain or gzip.
 
-    def __init__(self, path: Path, skipped: Skipped) -> None:
+    Args:
+        path: the file.
+        skipped: told of what is passed over.
+        kind: of what kind all columns are, which then need not be looked at; one that is not becomes text.
+    """
+
+    def __init__(self, path: Path, skipped: Skipped, kind: Kind | None = None) -> None:
         self.path, self.skipped = path, skipped
         names, self._delimiter, self._encoding = _dialect(path)
         self._names = once(names, path, skipped)
         if self._encoding == "latin-1":
             self._as_latin()
-        self.kinds: dict[str, Kind] = {}
+        self.kinds: dict[str, Kind] = {name: kind for name in self._names if name and kind}
         self.mixed: set[str] = set()
         self.mostly: set[str] = set()
         self._ragged = 0
-        first = self._first_rows()
+        if kind is None:
+            self._see_kinds()
+
+    def _see_kinds(self) -> None:
+        try:
+            first = self._first_rows()
+        except Retype:
+            first = self._first_rows()
         if pa.binary() in first.schema.types:
             self._as_latin()
             first = self._first_rows()
@@ -75,13 +92,19 @@ class CsvFile:
 
     def _first_rows(self) -> Any:
         """Some rows, to see of what kinds the columns are."""
+        with suppress(BadInput):  # a row may be longer than that
+            return self._rows_of(_LOOK)
+        return self._rows_of(BLOCK)
+
+    def _rows_of(self, block: int) -> Any:
         with _open(self.path) as file:
-            reader = self._reader(file, None)
+            reader = self._reader(file, None, block)
             try:
                 return reader.read_next_batch()
             except StopIteration:
                 raise files.bad(self.path, "a table with rows") from None
             except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError) as error:
+                self._turned(error)
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
 
     def _as_latin(self) -> None:
@@ -115,7 +138,7 @@ class CsvFile:
         """Makes text of the column that an error is about, and asks to read again."""
         text = str(error)
         # That a ragged row is passed over fails only where its text cannot be decoded.
-        undecoded = "UTF8" in text or text.startswith("CSV parse error: Expected")
+        undecoded = "UTF8" in text or _RAGGED.match(text)
         if self._encoding == "utf8" and undecoded:
             self._as_latin()
             raise Retype from None
@@ -126,7 +149,7 @@ class CsvFile:
             self.mixed.add(name)
             raise Retype from None
 
-    def _reader(self, file: IO[bytes], types: dict[str, Any] | None) -> Any:
+    def _reader(self, file: IO[bytes], types: dict[str, Any] | None, block: int = BLOCK) -> Any:
         places = [str(place) for place in range(len(self._names))]
         try:
             return pyarrow.csv.open_csv(
@@ -134,7 +157,7 @@ class CsvFile:
                 pyarrow.csv.ReadOptions(
                     column_names=places,
                     skip_rows_after_names=1,
-                    block_size=BLOCK,
+                    block_size=block,
                     use_threads=False,
                     encoding=self._encoding,
                 ),

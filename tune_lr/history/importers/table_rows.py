@@ -224,21 +224,20 @@ class WideRows(Rows):
         """The cells of the curves as reports; an empty cell is none."""
         import pandas as pd
 
-        by_epoch: defaultdict[int, dict[str, str]] = defaultdict(dict)
+        epochs = sorted({epoch for columns in self.roles.curves.values() for _, epoch in columns})
+        place = {epoch: at for at, epoch in enumerate(epochs)}
+        shape = len(self._places), len(epochs)
+        told, values = np.zeros(shape, dtype=bool), dict[str, np.ndarray[Any, Any]]()
         for metric, columns in self.roles.curves.items():
+            values[metric] = np.full(shape, np.nan)
             for name, epoch in columns:
-                by_epoch[epoch][metric] = name
-        parts = []
-        for epoch, columns_of in sorted(by_epoch.items()):
-            names = columns_of.values()
-            valid = np.any([np.concatenate(self._numbers[(_VALID, name)]) for name in names], axis=0)
-            rows = np.flatnonzero(valid)
-            values = {m: np.concatenate(self._numbers[name])[rows] for m, name in columns_of.items()}
-            parts.append(pd.DataFrame({"trial": rows, "epoch": epoch, **values}))
-        none = pd.DataFrame({"trial": np.empty(0, "int64"), "epoch": np.empty(0, "int64")})
-        found: pd.DataFrame = pd.concat(parts, ignore_index=True) if parts else none
-        ordered: pd.DataFrame = found.sort_values(["trial", "epoch"], ignore_index=True)
-        return ordered
+                values[metric][:, place[epoch]] = np.concatenate(self._numbers.pop(name))
+                told[:, place[epoch]] |= np.concatenate(self._numbers.pop((_VALID, name)))
+        trial, at = np.nonzero(told)
+        reports: dict[str, Any] = {"trial": trial, "epoch": np.array(epochs, dtype="int64")[at]}
+        reports |= {metric: found[told] for metric, found in values.items()}
+        frame: pd.DataFrame = pd.DataFrame(reports, copy=False)
+        return frame
 
 
 def _constant(count: int) -> pa.Array:

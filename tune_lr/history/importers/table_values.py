@@ -80,8 +80,10 @@ def knob_column(
     if kind == "bool":
         series = column.to_pandas()
         return series.astype("boolean") if column.null_count else series.astype("bool")
-    texts = column.to_pylist()
-    series = pd.Series([_value(text) for text in texts] if mixed else texts, dtype=object)
+    if mixed:
+        series = pd.Series([_value(text) for text in column.to_pylist()], dtype=object)
+    else:
+        series = column.to_pandas().astype("string")
     return series
 
 

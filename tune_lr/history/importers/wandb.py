@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -18,10 +18,10 @@ from tune_lr.history.importers.table_columns import metric_like, shipped_knobs
 from tune_lr.history.importers.table_csv import CsvFile, header
 from tune_lr.history.importers.table_files import TEXT_SUFFIXES, Retype, suffix_of
 from tune_lr.history.importers.table_values import numbers, whole
+from tune_lr.history.importers.wandb_curves import Points, reports_of
 from tune_lr.history.log import Asked, Fidelity, Log, Skipped
 
 Kind = Literal["runs", "chart", "history"]
-Points = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 _MIN, _MAX, _DASH = "__MIN", "__MAX", " - "
 #: What the table of runs tells of each run besides its configuration and its summary.
@@ -51,7 +51,6 @@ _STATES = {
 _LOGGED = re.compile(
     r"_|(?:trainer|train|training|val|valid|validation|test|eval|system|gradients)/|global_step$"
 )
-_RESERVED = frozenset({"trial", "epoch", "seconds"})
 
 
 @dataclass
@@ -86,16 +85,12 @@ class WandB:
 
     def claims(self, path: Path) -> bool:
         if path.is_file():
-            return _kind(path) is not None
+            return _is_export(path)
         if not path.is_dir():
             return False
         below = files.entries(path, path)
         tables = [file for file in below if suffix_of(file) in TEXT_SUFFIXES]
-        return (
-            len(tables) > 1
-            and not any(one.is_dir() for one in below)
-            and all(_kind(file) is not None for file in tables)
-        )
+        return len(tables) > 1 and not any(one.is_dir() for one in below) and all(map(_is_export, tables))
 
     def read(self, path: Path, asked: Asked, skipped: Skipped) -> Iterator[Log]:
         found = [path] if path.is_file() else files.entries(path, path, skipped)
@@ -105,8 +100,13 @@ class WandB:
                 yield from Table().read(file, asked, skipped)
             return
         export, order = _Export(), {"runs": 0, "chart": 2, "history": 1}
-        kinds = {file: kind for file in tables if (kind := _kind(file)) is not None}
-        metrics = {name for file, kind in kinds.items() if kind != "runs" for name in _metrics(file, kind)}
+        kinds: dict[Path, Kind] = {}
+        metrics: set[str] = set()
+        for file in tables:
+            names = header(file) or []
+            if (kind := _kind(names)) is not None:
+                kinds[file] = kind
+                metrics |= _metrics(names, kind)
         for file in sorted(kinds, key=lambda one: order[kinds[one]]):
             try:
                 _READ[kinds[file]](export, file, asked, metrics, skipped)
@@ -119,11 +119,13 @@ class WandB:
         yield _log(path, export)
 
 
-def _kind(path: Path) -> Kind | None:
-    """Which export a file is, by its header."""
-    if suffix_of(path) not in TEXT_SUFFIXES:
-        return None
-    names = {*(header(path) or ())}
+def _is_export(path: Path) -> bool:
+    return suffix_of(path) in TEXT_SUFFIXES and _kind(header(path) or []) is not None
+
+
+def _kind(header: list[str]) -> Kind | None:
+    """Which export a file with this header is."""
+    names = {*header}
     if "_step" in names and names & {"_runtime", "_timestamp"}:
         return "history"
     if {"Name", "State"} <= names and names & (_ABOUT - {"Name", "State"}):
@@ -132,10 +134,11 @@ def _kind(path: Path) -> Kind | None:
     return "chart" if twins else None
 
 
-def _metrics(path: Path, kind: Kind) -> set[str]:
+def _metrics(header: list[str], kind: Kind) -> set[str]:
     """The metrics that a chart or history shows: they are no knobs of the table of runs."""
-    names = header(path) or []
-    return {name.rpartition(_DASH)[2] for name in names} if kind == "chart" else {*names}
+    if kind == "chart":
+        return {name.rpartition(_DASH)[2] for name in header}
+    return {*header} if kind == "history" else set()
 
 
 def _read_runs(export: _Export, path: Path, asked: Asked, metrics: set[str], skipped: Skipped) -> None:
@@ -184,7 +187,7 @@ def _texts(path: Path, name: str, rows: int) -> list[str]:
 
 def _read_chart(export: _Export, path: Path, asked: Asked, metrics: set[str], skipped: Skipped) -> None:
     """A chart: a column of steps; of every run one of the metric, of its least and of its greatest."""
-    table = CsvFile(path, skipped)
+    table = CsvFile(path, skipped, "number")
     axis = next(iter(table.kinds))
     curves = [
         name for name in table.kinds if _DASH in name and not name.endswith((_MIN, _MAX)) and name != axis
@@ -209,12 +212,13 @@ def _read_chart(export: _Export, path: Path, asked: Asked, metrics: set[str], sk
 
 def _batches(table: CsvFile, wanted: list[str], texts: set[str]) -> list[dict[str, Any]]:
     """All batches of some columns, once each column is of one kind."""
+    names = {*wanted}
     for _ in wanted:
         try:
-            return list(table.batches(wanted, texts))
+            return list(table.batches(names, texts))
         except Retype:
             continue
-    return list(table.batches(wanted, {*wanted}))
+    return list(table.batches(names, names))
 
 
 def _read_history(export: _Export, path: Path, asked: Asked, metrics: set[str], skipped: Skipped) -> None:
@@ -249,39 +253,10 @@ def _log(path: Path, export: _Export) -> Log:
     if export.trials is not None and len(others):
         trials = pd.concat([trials, others], ignore_index=True)
     trials["trial_id"] = _unique(trials["trial_id"].tolist())
-    reports = pd.DataFrame(_reports(export.points))
+    reports = pd.DataFrame(reports_of(export.points))
     fidelity: Fidelity | None = "epochs" if {axis.lower() for axis in export.axes} == {"epoch"} else None
     name = path.name if path.is_dir() else path.name.partition(".")[0]
     return Log(WandB.name, name, trials, reports, fidelity=fidelity)
-
-
-def _reports(points: Mapping[int, Mapping[str, list[Points]]]) -> dict[str, Any]:
-    """The runs' curves below one another, a row a step of a run."""
-    places = sorted(points)
-    runs = [_curves(points[place]) for place in places]
-    lengths = [len(steps) for steps, _ in runs]
-    nothing = np.empty(0, "int64")
-    found: dict[str, Any] = {"trial": np.repeat(np.array(places, "int64"), lengths)}
-    found["epoch"] = np.concatenate([nothing, *(steps for steps, _ in runs)])
-    for name in dict.fromkeys(metric for _, columns in runs for metric in columns):
-        parts = [columns.get(name, np.full(len(steps), np.nan)) for steps, columns in runs]
-        found[name] = np.concatenate(parts)
-    return found
-
-
-def _curves(curves: Mapping[str, list[Points]]) -> tuple[Any, dict[str, Any]]:
-    """A run's steps, and its curves beside one another."""
-    joined = {
-        metric: tuple(np.concatenate(side) for side in zip(*parts, strict=True))
-        for metric, parts in curves.items()
-    }
-    steps = np.unique(np.concatenate([np.empty(0, "int64"), *(own for own, _ in joined.values())]))
-    columns: dict[str, Any] = {}
-    for metric, (own, values) in joined.items():
-        if metric not in _RESERVED - {"seconds"}:
-            column = columns[metric] = np.full(len(steps), np.nan)
-            column[np.searchsorted(steps, own)] = values
-    return steps, columns
 
 
 def _unique(names: list[str]) -> list[str]:
