@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,8 @@ def root() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_and_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Engines say nothing below an error, and no test reads or writes the history of whoever runs it."""
+    # A shell that runs the tests in the background has them ignore Ctrl-C, which some of them press.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TUNE_LR_HISTORY", str(tmp_path_factory.mktemp("history")))
         for name in ("ray", "syne_tune", "optuna"):

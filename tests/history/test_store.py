@@ -74,6 +74,28 @@ def test_another_log_in_the_same_place_takes_nobodys(tmp_path: Path) -> None:
     assert [info.task for info in history.tasks()] == ["one", "two"]
 
 
+def test_an_earlier_name_can_be_had_again(tmp_path: Path) -> None:
+    history, log = History(tmp_path / "store"), write(tmp_path / "log.csv", FRAME.iloc[:2])
+    for name in ("a", "b", "c", "a", "b", "a"):
+        (one,) = history.add(log, task=name, dry_run=True).imported
+        assert one.outcome == "would be added"
+        history.add(log, task=name)
+        assert [info.task for info in history.tasks()] == [name]
+    (one,) = history.add(log, task="a").imported
+    assert one.outcome == "known"
+    history.remove("a")
+    assert history.tasks() == []
+
+
+def test_an_older_state_of_a_log_is_known(tmp_path: Path) -> None:
+    history, log = History(tmp_path / "store"), tmp_path / "log.csv"
+    history.add(write(log, FRAME.iloc[:1]))
+    history.add(write(log, FRAME.iloc[:2]))
+    (one,) = history.add(write(log, FRAME.iloc[:1])).imported
+    assert one.outcome == "known"
+    assert [info.reports for info in history.tasks()] == [2]
+
+
 def test_filters_read_only_what_they_need(tmp_path: Path) -> None:
     history = History(tmp_path / "store")
     history.add(write(tmp_path / "log.csv"))

@@ -184,7 +184,7 @@ def _objective(log: Log, asked: Asked, made: Tidy) -> tuple[Objective, list[str]
 
 
 def _space(log: Log, asked: Asked, trials: pd.DataFrame) -> SearchSpace | None:
-    """The space asked for, or the experiment's own, or the shipped one that fits best, or the source's."""
+    """The space asked for, or the experiment's own, or the shipped one that fits, or the source's own."""
     if asked.space is not None:
         return load_space(asked.space)
     own = None

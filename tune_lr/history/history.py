@@ -124,7 +124,7 @@ class History:
             raise BadInput("--mode", mode, "min or max")
         asked = Asked(task, metric, mode, dict(describe or {}), dict(rename or {}), space, columns)
         added, text = Added(), os.fspath(path)
-        earlier = None if dry_run else self._store.infos()
+        earlier = self._store.infos()
         with here(text) as local, telling(progress, local):
             for importer, claimed in find(local, added.skipped):
                 inside = claimed.relative_to(local).as_posix()
@@ -132,7 +132,7 @@ class History:
                 try:
                     for log in importer.read(claimed, asked, skipped := Skipped()):
                         entry = make_entry(log, asked, origin, skipped)
-                        added.imported.append(_take(self._store, entry, skipped, earlier))
+                        added.imported.append(_take(self._store, entry, skipped, earlier, dry_run))
                 except TuneLRError as error:
                     added.skipped.add(claimed.name, str(error))
                     added.skipped.counts.update(skipped.counts)
@@ -206,19 +206,24 @@ class History:
         return f"<History in {where}: {len(self.tasks())} imports>"
 
 
-def _take(store: Store, entry: Entry, skipped: Skipped, earlier: list[TaskInfo] | None) -> Import:
-    """Write an import that is new; ``earlier`` is what the store has, None only to look."""
+def _take(store: Store, entry: Entry, skipped: Skipped, earlier: list[TaskInfo], dry_run: bool) -> Import:
+    """Write an import that is new, unless it is only looked at; ``earlier`` is what the store has."""
     notes = [*entry.info.notes, *skipped.lines()[:50]]
     entry = replace(entry, info=replace(entry.info, notes=notes))
-    if store.has(entry.info):
+    if any(old.id == entry.info.id for old in earlier):
         return Import(entry.info, "known", skipped)
-    if earlier is None:
+    older, there = replaced_by(entry, earlier, store), store.has(entry.info)
+    if there and not older:  # what took its place has more
+        return Import(entry.info, "known", skipped)
+    if dry_run:
         return Import(entry.info, "would be added", skipped)
-    older = replaced_by(entry, earlier, store)
-    if older:
+    if there:  # it was replaced, and is wanted again
+        for old in older:
+            store.restore(entry.info, old)
+    else:
         ids = [one for old in older for one in (*old.replaces, old.id)]
         entry = replace(entry, info=replace(entry.info, replaces=ids))
-    store.write(entry)
+        store.write(entry)
     earlier[:] = [*(old for old in earlier if old not in older), entry.info]
     return Import(entry.info, "replaces" if older else "new", skipped)
 

@@ -36,6 +36,8 @@ ALIASES = {
 }
 #: A space of which a log has less than this part of the knobs that always take part is not its space.
 _LEAST_PART = 0.5
+#: A log most of whose changing keys are other things is not a space's, unless it has so many of its knobs.
+_ENOUGH_KNOBS = 3
 
 
 def named_as_here(trials: pd.DataFrame) -> pd.DataFrame:
@@ -114,6 +116,9 @@ def _score(trials: pd.DataFrame, space: SearchSpace) -> tuple[float, ...] | None
     lacking = [name for name in needed if name not in columns]
     ruling = [name for name in lacking if _rules(name, space)]
     if not here or ruling or len(lacking) > (1 - _LEAST_PART) * len(needed):
+        return None
+    others = sum(trials[CONFIG + key].nunique() > 1 for key in unmatched_keys(trials, space))
+    if len(here) < min(others, _ENOUGH_KNOBS):
         return None
     never_asked = len(space.names) - len(here) - len(lacking)
     return len(columns) - len(lacking), -never_asked

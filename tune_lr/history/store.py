@@ -96,7 +96,14 @@ class Store:
 
     def remove(self, info: TaskInfo) -> None:
         """Remove an import and what it replaced, the oldest first, so that nothing old comes back."""
-        for name in (*info.replaces, info.id):
+        self._drop(*info.replaces, info.id)
+
+    def restore(self, info: TaskInfo, newer: TaskInfo) -> None:
+        """Bring back what a newer import replaced, in place of that and of all else that it replaced."""
+        self._drop(*(name for name in newer.replaces if name != info.id), newer.id)
+
+    def _drop(self, *names: str) -> None:
+        for name in names:
             with suppress(FileNotFoundError):
                 self._files.rm_file(self._path(name))
 

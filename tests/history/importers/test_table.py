@@ -287,6 +287,18 @@ def test_of_a_torn_gzip_file_what_stands_before(tmp_path: Path) -> None:
     assert ("a.csv.gz", "the torn end of a gzip file") in skipped.counts
 
 
+def test_a_ragged_row_that_is_no_utf8_deep_in_a_file(tmp_path: Path) -> None:
+    good = b"".join(b"%d,1,0.5,0.1\n" % number for number in range(9000))
+    path = tmp_path / "r.csv"
+    path.write_bytes(b"trial_id,epoch,loss,config/lr\n" + good + b"1,\xff,3,4,5,6\nlast,1,0.5,0.1\n")
+    (log,), skipped = read(path)
+    assert len(log.trials) == 9001
+    assert dict(skipped.counts) == {
+        ("r.csv", "text that is not UTF-8, read as Latin-1"): 1,
+        ("r.csv", "a row with more or fewer values than columns"): 1,
+    }
+
+
 def test_lines_that_each_name_other_things(tmp_path: Path) -> None:
     lines = [json.dumps({"trial_id": "a", "epoch": epoch, f"m{epoch}": 0.5}) for epoch in range(3000)]
     (log,), _ = read(written(tmp_path / "a.jsonl", "\n".join(lines)))
