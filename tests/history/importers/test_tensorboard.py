@@ -78,7 +78,9 @@ def test_hyperparameters_in_a_folder_of_their_own_and_several_scalars_at_once(tm
     assert curve(log, "run", "loss") == {1: 0.25, 2: 0.5}
     assert curve(log, "run", "acc/top/train") == {1: 0.125, 2: 0.25}
     assert curve(log, "run", "acc/top/val") == {1: 0.0625, 2: 0.125}
-    assert list(curve(log, "run", "final").values()) == [0.5]
+    assert log.trials["final"].tolist() == [0.5]
+    assert log.reports["epoch"].tolist() == [1, 2]
+    assert "final" not in log.reports
 
 
 def test_scalars_in_tensors_in_the_folders_of_keras(tmp_path: Path) -> None:

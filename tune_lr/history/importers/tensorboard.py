@@ -13,7 +13,9 @@ import numpy as np
 
 from tune_lr.errors import BadInput
 from tune_lr.history import files
-from tune_lr.history.importers.tensorboard_events import Run, read_run
+from tune_lr.history.columns import MOST_COLUMNS
+from tune_lr.history.importers.tensorboard_events import read_run
+from tune_lr.history.importers.tensorboard_run import Run
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.plain_yaml import plain_content
 from tune_lr.plain_yaml import read_text as read_yaml
@@ -27,6 +29,7 @@ _METRICS, _HPARAMS = "metrics.csv", "hparams.yaml"
 _NO_METRIC = ("hp_metric", -1.0)
 #: What a log's own columns are called; Lightning's ``epoch`` is one, and no metric.
 _RESERVED = frozenset({"trial", "epoch", "seconds"})
+_RESERVED_OF_TRIALS = _RESERVED | {"trial_id", "status", "seed", "error"}
 
 
 class TensorBoard:
@@ -102,7 +105,7 @@ def _joined(runs: dict[Path, Run], root: Path) -> dict[Path, Run]:
             run = runs[child]
             if child.name.lower() in _PARTS:
                 into = joined.setdefault(parent, Run())
-                into.adopt(run, {tag: f"{child.name}/{tag}" for tag in run.values})
+                into.adopt(run, {tag: f"{child.name}/{tag}" for tag in (*run.values, *run.finals)})
                 into.knobs = into.knobs or run.knobs
             elif parent in runs and (tag := _of_scalars(child.name, run)):
                 joined[parent].adopt(run, tag)
@@ -117,7 +120,7 @@ def _joined(runs: dict[Path, Run], root: Path) -> dict[Path, Run]:
 
 def _of_scalars(name: str, run: Run) -> dict[str, str] | None:
     """The tag in a folder by PyTorch's ``add_scalars``: ``loss_train`` holds ``loss`` of ``train``."""
-    if len(run.values) != 1 or run.knobs:
+    if len(run.values) != 1 or run.knobs or run.finals:
         return None
     (tag,) = run.values
     start = f"{tag.replace('/', '_')}_"
@@ -174,6 +177,7 @@ def _log(path: Path, runs: dict[str, Run], skipped: Skipped) -> Log:
     trials: dict[str, Any] = {"trial_id": [*runs]}
     if any(run.status for run in runs.values()):
         trials["status"] = pd.Series([run.status for run in runs.values()], dtype=object)
+    trials |= _finals([*runs.values()], skipped)
     for name in dict.fromkeys(name for run in runs.values() for name in run.knobs):
         column = [_knob(run.knobs.get(name), name, skipped) for run in runs.values()]
         trials[f"config/{name}"] = pd.Series(_whole(column), dtype=object).infer_objects()
@@ -181,6 +185,22 @@ def _log(path: Path, runs: dict[str, Run], skipped: Skipped) -> Log:
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     reports = pd.concat(filled, ignore_index=True)
     return Log(TensorBoard.name, path.name, pd.DataFrame(trials), reports)
+
+
+def _finals(runs: list[Run], skipped: Skipped) -> dict[str, list[float]]:
+    """The values of whole runs, a column a metric; NaN where a run has none."""
+    found: dict[str, list[float]] = {}
+    for place, run in enumerate(runs):
+        for tag, value in run.finals.items():
+            if (tag, value) == _NO_METRIC or tag in _RESERVED:
+                continue
+            if tag in _RESERVED_OF_TRIALS or tag.startswith("config/"):
+                skipped.add(tag[:100], "a metric whose name has another meaning here")
+            elif tag in found or len(found) < MOST_COLUMNS:
+                found.setdefault(tag, [math.nan] * len(runs))[place] = value
+            else:
+                skipped.add("hparams", "a metric beside very many others")
+    return found
 
 
 def _curves(place: int, run: Run) -> Any:

@@ -6,11 +6,9 @@ sums up every byte in Python, which takes most of the time, and asks for as many
 
 from __future__ import annotations
 
+import math
 import struct
-from array import array
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ import numpy as np
 
 from tune_lr.errors import MissingExtra
 from tune_lr.history import files
+from tune_lr.history.importers.tensorboard_run import Run, ended, joined
 from tune_lr.history.log import Skipped
-from tune_lr.journal import Status
 from tune_lr.registry import EXTRAS
 
 _BLOCK = 16 * 1024**2
@@ -32,39 +30,6 @@ _HPARAMS = "hparams"
 _SCALARS = "scalars"
 #: Types of tensors that hold numbers, as TensorFlow numbers them.
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 19: "<f2"}
-
-
-def _wholes() -> array[int]:
-    return array("q")
-
-
-def _floats() -> array[float]:
-    return array("d")
-
-
-@dataclass
-class Run:
-    """What the event files of one folder say: of every tag its steps, values and times; and its knobs."""
-
-    steps: defaultdict[str, array[int]] = field(default_factory=lambda: defaultdict(_wholes))
-    values: defaultdict[str, array[float]] = field(default_factory=lambda: defaultdict(_floats))
-    times: defaultdict[str, array[float]] = field(default_factory=lambda: defaultdict(_floats))
-    knobs: dict[str, Any] = field(default_factory=dict)
-    status: Status | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.values or self.knobs)
-
-    def adopt(self, other: Run, rename: dict[str, str]) -> None:
-        """Takes over the curves of another, under other names."""
-        for tag in [*other.values]:
-            name = rename.get(tag, tag)
-            for mine, theirs in (
-                (self.steps, other.steps),
-                (self.values, other.values),
-                (self.times, other.times),
-            ):
-                mine[name].extend(theirs[tag])  # type: ignore[arg-type]
 
 
 def read_run(paths: list[Path], root: Path, skipped: Skipped) -> Run:
@@ -80,19 +45,24 @@ def read_run(paths: list[Path], root: Path, skipped: Skipped) -> Run:
         raise MissingExtra("importer 'tensorboard'", EXTRAS["tensorboard"]) from error
 
     run, plugins = Run(), dict[str, str]()
-    parse = event_pb2.Event.FromString
+    stretches: list[tuple[Run, float]] = []
+    parse, start = event_pb2.Event.FromString, event_pb2.SessionLog.START
     for path in paths:
         where = path.relative_to(root) if path != root else path.name
         for records in _records(path, skipped, where):
             for record in records:
                 try:
                     event = parse(record)
-                    if event.WhichOneof("what") == "summary":
+                    what = event.WhichOneof("what")
+                    if what == "summary":
                         for value in event.summary.value:
                             _take(run, value, event, plugins)
+                    elif what == "session_log" and event.session_log.status == start:
+                        run = ended(run, event.step, stretches)
                 except (DecodeError, ValueError, UnicodeError):
                     skipped.add(where, "an event that cannot be parsed")
-    return run
+        run = ended(run, math.inf, stretches)
+    return joined(stretches)
 
 
 def _take(run: Run, value: Any, event: Any, plugins: dict[str, str]) -> None:
@@ -140,6 +110,7 @@ def _take_hparams(run: Run, content: bytes) -> None:
         run.knobs[name] = (
             getattr(value, kind) if kind in ("number_value", "string_value", "bool_value") else None
         )
+    run.named |= {info.name.tag for info in data.experiment.metric_infos if info.name.group in ("", ".")}
     # That a session succeeded is written by PyTorch and Lightning before it begins.
     if (
         data.WhichOneof("data") == "session_end_info"
