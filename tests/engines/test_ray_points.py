@@ -17,6 +17,7 @@ from tune_lr.engines.on_ray import to_ray
 from tune_lr.engines.on_ray.points import points
 from tune_lr.errors import BadInput
 from tune_lr.history.history import History
+from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space
 
 
@@ -116,3 +117,16 @@ def test_a_tuner_begins_where_the_history_ends(local_ray: None, tmp_path: Path) 
     assert len(results) == 2
     assert not results.errors
     assert len(searcher._ot_study.trials) == 5
+
+
+def test_trials_of_several_metrics_are_refused() -> None:
+    trials = pd.DataFrame({"best": [0.5, 0.9], "metric": ["loss", "acc"], "config/lr": [0.1, 0.2]})
+    with pytest.raises(BadInput, match="acc, loss"):
+        points(trials, SPACE, "min")
+
+
+def test_a_number_that_a_table_made_text_of_is_a_number() -> None:
+    knobs = {"lr": {"type": "float", "low": 0.01, "high": 1.0}, "n": {"type": "int", "low": 1, "high": 9}}
+    space = SearchSpace.from_dict({"name": "two", "knobs": knobs})
+    trials = pd.DataFrame({"best": [0.5, 0.9], "config/lr": ["0.1", "auto"], "config/n": ["3.0", "4"]})
+    assert points(trials, space, "min") == ([{"lr": 0.1, "n": 3}], [0.5])

@@ -156,6 +156,26 @@ def test_two_experiments_of_one_task_keep_their_curves(tmp_path: Path) -> None:
     assert curves == {0.1: [1.0, 0.5], 0.2: [2.0, 1.5]}
 
 
+def test_the_same_trials_of_two_experiments_are_two_seeds(tmp_path: Path) -> None:
+    store = History(tmp_path / "store")
+    for number in (1, 2):
+        file = tmp_path / f"{number}.csv"
+        file.write_text(f"trial_id,epoch,loss,config/lr\n0,1,{number},0.1\n0,2,{number / 2},0.1\n")
+        store.add(file, task="same", metric="loss", mode="min")
+    found = transfer_evaluations(store.trials(), store.to_pandas(), LR, "loss", "min")["same"]
+    curves = found.objectives_evaluations[0, :, :, 0].tolist()
+    assert sorted(curves) == [[1.0, 0.5], [2.0, 1.0]]
+
+
+def test_a_trial_that_never_told_the_metric_gets_no_other() -> None:
+    frame = pd.DataFrame(
+        {"trial_id": ["a", "b"], "epoch": [1, 1], "loss": [0.5, 0.9], "acc": [0.75, math.nan]}
+    )
+    made = History.from_pandas(frame.assign(**{"config/lr": [0.1, 0.2]}), "loss", "min")
+    (found,) = transfer_evaluations(made.trials(), made.to_pandas(), LR, "acc", "max").values()
+    assert found.hyperparameters["lr"].tolist() == [0.1]
+
+
 def far_from_a_tenth(config: dict[str, Any], trial: Trial) -> None:
     """The nearer to 0.1 the LR begins, the lower the loss; a longer training helps every one."""
     for epoch in trial.epochs():
@@ -189,6 +209,15 @@ def test_an_experiment_of_syne_tunes_goes_back(tmp_path: Path) -> None:
     assert found.hyperparameters["optimizer"].tolist() == ["sgd", "None", "sgd", "None", "sgd"]
     assert found.objectives_evaluations[0, 0, :, 0].tolist() == [0.1, 0.3, 0.6]
     assert box(space, "accuracy", known, do_minimize=False).scheduler.box["lr"].lower == 0.01
+
+
+def test_final_values_alone_are_evaluations_too(tmp_path: Path) -> None:
+    file = tmp_path / "final.csv"
+    file.write_text("trial_id,loss,config/lr\na,0.5,0.1\nb,0.25,0.2\n")
+    store = History(tmp_path / "store")
+    store.add(file)
+    (found,) = transfer_evaluations(store.trials(), store.to_pandas(), LR, "loss", "min").values()
+    assert found.objectives_evaluations.reshape(-1).tolist() == [0.5, 0.25]
 
 
 @pytest.mark.parametrize("lacking", ["trial_id", "best", "task"])

@@ -74,10 +74,116 @@ def test_gaps_before_a_number_mean_not_reported() -> None:
     assert made.trials["best"].tolist() == [1.0]
 
 
-def test_an_infinite_loss_is_a_diverged_trial() -> None:
-    made, _ = entry({"trial_id": ["a", "b"]}, losses([1.0, math.inf, 2.0], [3.0, 2.0, 2.0]))
-    assert made.trials["status"].tolist() == ["diverged", "completed"]
-    assert made.info.best == 2.0
+def test_only_the_end_of_a_curve_says_that_it_diverged() -> None:
+    curves = losses([1.0, math.inf, 2.0], [math.inf, 3.0, 2.0], [3.0, 2.0, math.inf])
+    made, _ = entry({"trial_id": ["a", "b", "c"]}, curves)
+    assert made.trials["status"].tolist() == ["completed", "completed", "diverged"]
+    assert made.info.best == 1.0
+
+
+def test_a_trial_that_recovers_excuses_no_other() -> None:
+    made, _ = entry({"trial_id": ["a", "b"]}, losses([math.nan, 0.8, 0.7], [0.9, math.nan, math.nan]))
+    assert made.trials["status"].tolist() == ["completed", "diverged"]
+
+
+def test_a_metric_that_is_evaluated_now_and_then() -> None:
+    """Every third epoch; the second trial ends between two evaluations, the third without its last number."""
+    nan = math.nan
+    made, _ = entry(
+        {"trial_id": ["a", "b", "c"]},
+        losses([nan, nan, 3.0, nan, nan, 2.0, nan], [nan, nan, 4.0, nan], [nan, nan, 5.0, nan, nan, nan]),
+    )
+    assert made.trials["status"].tolist() == ["completed", "stopped", "diverged"]
+
+
+def test_where_the_final_value_counts_reports_only_led_there() -> None:
+    trials = {"trial_id": ["a", "b", "c"], "val_loss": [0.5, math.nan, 0.25]}
+    made, _ = entry(trials, losses([0.1, 0.9], [0.75, 0.5], [0.5, math.nan]), by_final=True)
+    assert made.trials["best"].tolist() == [0.5, 0.5, 0.25]
+    assert made.trials["status"].tolist() == ["completed"] * 3
+    assert made.info.best == 0.25
+
+
+def test_a_metric_may_bear_the_name_of_a_column_of_trials() -> None:
+    reports = losses([2.0, 1.0]) | {"error": [0.5, 0.25]}
+    made, _ = entry({"trial_id": ["a"], "epoch": [7.0], "error": ["none to tell"]}, reports)
+    assert made.reports["epoch"].tolist() == [1, 2]
+    assert made.reports["error_"].tolist() == [0.5, 0.25]
+    assert made.trials["error"].tolist() == ["none to tell"]
+    assert made.trials["epoch_"].tolist() == [7.0]
+
+
+def test_a_metric_is_asked_for_by_either_name() -> None:
+    for name in ("best", "best_"):
+        made, _ = entry(
+            {"trial_id": ["a"]}, losses([2.0, 1.0], metric="best"), Asked(metric=name, mode="min")
+        )
+        assert made.info.metric == "best_"
+
+
+def test_the_source_knows_the_direction_of_other_metrics_too() -> None:
+    reports = losses([1.0, 3.0]) | {"loss_reduction": [4.0, 9.0]}
+    log = {"metric": "val_loss", "mode": "min", "modes": {"val_loss": "min", "loss_reduction": "max"}}
+    made, _ = entry({"trial_id": ["a"]}, reports, Asked(metric="loss_reduction"), **log)
+    assert (made.info.mode, made.info.best, made.info.guessed) == ("max", 9.0, [])
+
+
+def test_a_report_that_is_missing_makes_no_steps() -> None:
+    curves = losses(*([1.0] * 10 for _ in range(3)))
+    kept = {name: [v for at, v in enumerate(values) if at != 14] for name, values in curves.items()}
+    made, _ = entry({"trial_id": ["a", "b", "c"]}, kept)
+    assert made.info.fidelity == "epochs"
+
+
+SPACE = {
+    "name": "theirs",
+    "knobs": {
+        "learning_rate": {"type": "float", "low": 0.01, "high": 1.0},
+        "momentum": {"type": "float", "low": 0.0, "high": 1.0, "when": {"optimizer": ["sgd"]}},
+        "optimizer": {"type": "categorical", "values": ["sgd", "adam"]},
+    },
+}
+
+
+def test_a_sources_own_space_calls_its_knobs_as_its_trials_do() -> None:
+    own = {
+        **SPACE,
+        "knobs": {name: SPACE["knobs"][name] for name in ("learning_rate", "optimizer", "momentum")},
+    }
+    trials = {
+        "trial_id": ["a", "b"],
+        "config/learning_rate": [0.1, 0.2],
+        "config/optimizer": ["sgd", "adam"],
+        "config/momentum": [0.5, None],
+        "val_loss": [1.0, 2.0],
+    }
+    made, _ = entry(trials, {}, space=own)
+    assert made.info.space == "theirs"
+    assert made.info.matched == {"lr": 2, "optimizer": 2, "momentum": 1}
+    assert (made.info.unmatched, made.info.outside) == ([], 0)
+
+
+def test_a_log_of_other_knobs_is_of_no_shipped_space() -> None:
+    trials = {
+        "trial_id": ["a", "b"],
+        "config/lr": [0.1, 0.2],
+        "config/width": [8, 16],
+        "config/depth": [1, 2],
+    }
+    made, _ = entry(trials | {"val_loss": [1.0, 2.0]}, {})
+    assert made.info.space is None
+
+
+def test_names_of_trials_come_out_different() -> None:
+    made, _ = entry({"trial_id": ["a", "a", "a-1", None, "a-1-1"], "val_loss": [1.0] * 5}, {})
+    assert made.trials["trial_id"].nunique() == 5
+
+
+def test_of_two_seeds_that_differ_neither_is_lost() -> None:
+    trials = {"trial_id": ["a"], "config/seed": [1], "config/random_seed": [2], "val_loss": [1.0]}
+    made, _ = entry(trials, {})
+    assert made.trials["seed"].tolist() == [1]
+    assert made.trials["config/random_seed"].tolist() == [2]
 
 
 def test_a_final_value_belongs_to_the_trial_and_is_no_report() -> None:

@@ -40,7 +40,10 @@ def test_what_went_in_comes_out(tmp_path: Path) -> None:
     assert found["val_loss"].tolist() == [2.0, 1.0, 3.0]
     assert found["config/smooth"].tolist() == [True, True, False]
     in_memory = History.from_pandas(FRAME, metric="val_loss", mode="min")
-    pd.testing.assert_frame_equal(found, in_memory.to_pandas(), check_dtype=False)
+    told = in_memory.to_pandas().drop(columns="experiment")  # of which the source is a part
+    pd.testing.assert_frame_equal(found.drop(columns="experiment"), told, check_dtype=False)
+    again = History.from_pandas(found, metric="val_loss", mode="min").to_pandas()
+    pd.testing.assert_frame_equal(again.drop(columns="experiment"), told, check_dtype=False)
 
 
 def test_the_same_twice_changes_nothing(tmp_path: Path) -> None:
@@ -85,6 +88,28 @@ def test_an_earlier_name_can_be_had_again(tmp_path: Path) -> None:
     assert one.outcome == "known"
     history.remove("a")
     assert history.tasks() == []
+
+
+def test_another_metric_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    history, log = History(tmp_path / "store"), write(tmp_path / "log.csv", FRAME.iloc[:2].assign(acc=0.5))
+    history.add(log)
+    (one,) = history.add(log, metric="acc").imported
+    assert one.outcome == "replaces"
+    assert [info.metric for info in history.tasks()] == ["acc"]
+
+
+def test_one_experiment_of_a_file_that_cannot_be_used_costs_no_other(tmp_path: Path) -> None:
+    frame = pd.concat([FRAME.iloc[:2], FRAME.iloc[2:].rename(columns={"val_loss": "score"})])
+    history = History(tmp_path / "store")
+    added = history.add(write(tmp_path / "log.csv", frame), metric="score", mode="max")
+    assert [one.info.task for one in added.imported] == ["two"]
+    assert [where for where, _ in added.skipped.counts] == ["one"]
+
+
+def test_what_is_passed_over_is_told_of_its_own_experiment(tmp_path: Path) -> None:
+    frame = FRAME.assign(status=["completed", "completed", "odd"])
+    one, two = History(tmp_path / "store").add(write(tmp_path / "log.csv", frame)).imported
+    assert len(one.skipped.counts) + len(two.skipped.counts) == 1
 
 
 def test_an_older_state_of_a_log_is_known(tmp_path: Path) -> None:

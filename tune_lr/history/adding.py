@@ -11,15 +11,15 @@ from tune_lr.history.store import Store
 def replaced_by(entry: Entry, earlier: Iterable[TaskInfo], store: Store) -> list[TaskInfo]:
     """The earlier imports that ``entry`` makes superfluous.
 
-    That is, imports of the same origin and metric all of whose trials ``entry`` has as well, with as many
-    epochs or more: the log has grown, or a person corrected its task's name. What has other trials is another
-    log that happens to lie in the same place, and is kept.
+    That is, imports of the same origin all of whose trials ``entry`` has as well, with as many epochs or
+    more: the log has grown, or a person corrected its task's name or its metric.
+    What has other trials is another log that happens to lie in the same place, and is kept.
     """
     info, found = entry.info, list[TaskInfo]()
     now = dict(zip(entry.trials["trial_id"], entry.trials["epochs"], strict=True))
-    of_now = info.origin, info.metric, info.source
     for old in earlier:
-        if (old.origin, old.metric, old.source) != of_now or old.id == info.id or old.trials > info.trials:
+        same_place = (old.origin, old.source) == (info.origin, info.source)
+        if not same_place or old.id == info.id or old.trials > info.trials:
             continue
         before = store.read(old).trials
         if all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ def make_entry(log: Log, asked: Asked, origin: str, skipped: Skipped) -> Entry:
     """
     made = tidy(log, asked, skipped)
     objective, guessed = _objective(log, asked, made)
-    trials, best = made.judged(objective)
+    trials, best = made.judged(objective, log.by_final)
     space = _space(log, asked, trials)
     trials["outside"] = matching.outside(trials, space) if space else ""
     info = TaskInfo(
@@ -170,13 +171,17 @@ def digest(entry: Entry) -> str:
 
 def _objective(log: Log, asked: Asked, made: Tidy) -> tuple[Objective, list[str]]:
     guessed = []
-    wanted = asked.metric or made.named(log.metric)
+    of_log, wanted = made.named(log.metric), asked.metric or made.named(log.metric)
     if wanted is None:
         wanted = likely_metric(made.metrics)
         guessed.append("metric")
     elif asked.metric or made.metrics:
-        wanted = known_metric(wanted, made.metrics)
-    mode = asked.mode or (log.mode if asked.metric in (None, made.named(log.metric)) else None)
+        known = made.named(wanted) in made.metrics and wanted not in made.metrics
+        wanted = known_metric(str(made.named(wanted)) if known else wanted, made.metrics)
+    said = {str(made.named(name)): mode for name, mode in log.modes.items()}
+    if of_log is not None and log.mode is not None:
+        said[of_log] = log.mode
+    mode = asked.mode or said.get(wanted) or (log.mode if asked.metric is None else None)
     if mode is None:
         mode = likely_mode(wanted)
         guessed.append("mode")
@@ -184,18 +189,16 @@ def _objective(log: Log, asked: Asked, made: Tidy) -> tuple[Objective, list[str]
 
 
 def _space(log: Log, asked: Asked, trials: pd.DataFrame) -> SearchSpace | None:
-    """The space asked for, or the experiment's own, or the shipped one that fits, or the source's own."""
+    """The space asked for; an experiment of tune-lr's own; else what fits best, shipped or the source's."""
     if asked.space is not None:
         return load_space(asked.space)
     own = None
     if log.space is not None:
-        try:
-            own = SearchSpace.from_dict(log.space)
-        except BadInput:
-            own = None
+        with suppress(BadInput):
+            own = SearchSpace.from_dict(matching.space_named_as_here(log.space, trials))
     if own is not None and log.source == "tune-lr":
         return own
-    return matching.best_space(trials, shipped_spaces()) or own
+    return matching.best_space(trials, [*shipped_spaces(), *([own] if own else [])]) or own
 
 
 def _extents(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:

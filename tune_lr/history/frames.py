@@ -13,12 +13,12 @@ from tune_lr.history.matching import CONFIG
 if TYPE_CHECKING:
     import pandas as pd
 
-_REPORT = ("task", "trial_id", "epoch", "seconds")
-_TRIAL = ("task", "trial_id", "status", "epochs", "best", "seed", "outside")
+_REPORT = ("task", "experiment", "trial_id", "epoch", "seconds")
+_TRIAL = ("task", "experiment", "trial_id", "status", "epochs", "metric", "best", "seed", "outside")
 
 
 def reports_frame(entries: Sequence[Entry]) -> pd.DataFrame:
-    """One row a report: ``task trial_id epoch seconds``, the metrics, ``config/<knob>``."""
+    """One row a report: ``task experiment trial_id epoch seconds``, the metrics, ``config/<knob>``."""
     import pandas as pd
 
     frames = []
@@ -28,6 +28,7 @@ def reports_frame(entries: Sequence[Entry]) -> pd.DataFrame:
         left = entry.reports.drop(columns="trial").reset_index(drop=True)
         left.insert(0, "trial_id", entry.trials["trial_id"].take(codes).to_numpy(dtype=object))
         left["trial_id"] = left["trial_id"].astype("string")
+        left.insert(0, "experiment", entry.info.id)
         left.insert(0, "task", entry.info.task)
         right = entry.trials[configs].take(codes).reset_index(drop=True)
         frames.append(pd.concat([left, right], axis=1))
@@ -35,34 +36,43 @@ def reports_frame(entries: Sequence[Entry]) -> pd.DataFrame:
 
 
 def trials_frame(entries: Sequence[Entry]) -> pd.DataFrame:
-    """One row a trial: ``task trial_id status epochs best seed outside``, final values, ``config/<knob>``."""
+    """One row a trial: ``task experiment trial_id status ..``, final values, ``config/<knob>``, ``error``."""
     frames = []
     for entry in entries:
         frame = entry.trials.copy()
+        frame.insert(0, "experiment", entry.info.id)
         frame.insert(0, "task", entry.info.task)
+        frame.insert(frame.columns.get_loc("best"), "metric", entry.info.metric)
         frames.append(frame)
     return _together(frames, _TRIAL, last=("error",))
 
 
 def log_of_frame(frame: pd.DataFrame, metric: str, mode: Literal["min", "max"]) -> Iterator[Log]:
-    """A table with one row a report as one log a task (BadInput: a column is missing)."""
+    """A table with one row a report as one log an experiment of a task (BadInput: a column is missing)."""
     import pandas as pd
 
     for name in ("trial_id", "epoch", metric):
         if name not in frame:
             raise Missing(f"column {name!r}", "a column of that name, as docs/history.md has it")
-    tasks = frame["task"].astype(str) if "task" in frame else None
+    by = [frame[name].astype(str) for name in ("task", "experiment") if name in frame]
     of_trials = [n for n in frame.columns if str(n).startswith(CONFIG) or n in ("status", "seed", "error")]
-    for name, part in [("task", frame)] if tasks is None else frame.groupby(tasks, sort=False):
+    for _, part in frame.groupby(by, sort=False) if by else [("task", frame)]:
         ids = part["trial_id"].astype(str)
         codes, unique = pd.factorize(ids)
         first = part.loc[~ids.duplicated(), of_trials].reset_index(drop=True)
         first.insert(0, "trial_id", unique)
-        left = [n for n in part.columns if n not in (*of_trials, "task", "trial_id")]
+        left = [n for n in part.columns if n not in (*of_trials, "task", "experiment", "trial_id")]
         reports = part[left].reset_index(drop=True)
         reports.insert(0, "trial", codes)
         yield Log(
-            "pandas", str(name), first, reports, metric=metric, mode=mode, counts_from=1, fidelity="epochs"
+            "pandas",
+            str(part["task"].iloc[0]) if "task" in part else "task",
+            first,
+            reports,
+            metric=metric,
+            mode=mode,
+            counts_from=1,
+            fidelity="epochs",
         )
 
 

@@ -94,8 +94,8 @@ class History:
     ) -> Added:
         """Import every experiment at a path, whatever tool wrote it.
 
-        Adding the same log twice changes nothing; a log that has grown since, or gets another task's name,
-        takes the place of its earlier import.
+        Adding the same log twice changes nothing; a log that has grown since, or gets another task's name or
+        metric, takes the place of its earlier import.
 
         Args:
             path: a file or folder, or an fsspec URI.
@@ -128,14 +128,19 @@ class History:
         with here(text) as local, telling(progress, local):
             for importer, claimed in find(local, added.skipped):
                 inside = claimed.relative_to(local).as_posix()
-                origin = _origin(text, inside)
+                origin, passed_over = _origin(text, inside), Skipped()
                 try:
-                    for log in importer.read(claimed, asked, skipped := Skipped()):
-                        entry = make_entry(log, asked, origin, skipped)
-                        added.imported.append(_take(self._store, entry, skipped, earlier, dry_run))
+                    for log in importer.read(claimed, asked, passed_over):
+                        skipped = passed_over.handed_over()
+                        try:
+                            entry = make_entry(log, asked, origin, skipped)
+                            added.imported.append(_take(self._store, entry, skipped, earlier, dry_run))
+                        except TuneLRError as error:  # the next of the same file may do
+                            skipped.add(log.part or claimed.name, str(error))
+                            added.skipped.counts.update(skipped.counts)
                 except TuneLRError as error:
-                    added.skipped.add(claimed.name, str(error))
-                    added.skipped.counts.update(skipped.counts)
+                    passed_over.add(claimed.name, str(error))
+                added.skipped.counts.update(passed_over.counts)
         return added
 
     def remove(self, name: str) -> list[TaskInfo]:
@@ -194,11 +199,11 @@ class History:
         return [self._store.read(info) for info in self.tasks()]
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row a report: ``task trial_id epoch seconds``, the metrics, ``config/<knob>``."""
+        """One row a report: ``task experiment trial_id epoch seconds``, the metrics, ``config/<knob>``."""
         return reports_frame(self.entries())
 
     def trials(self) -> pd.DataFrame:
-        """One row a trial: ``task trial_id status epochs best seed outside``, final values, ``config/..``."""
+        """One row a trial: ``task experiment trial_id status ..``, final values, ``config/<knob>``."""
         return trials_frame(self.entries())
 
     def __repr__(self) -> str:

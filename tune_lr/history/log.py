@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Fidelity = Literal["epochs", "steps"]
+Mode = Literal["min", "max"]
 
 
 @dataclass
@@ -38,7 +39,9 @@ class Log:
         part: which experiment of several in one file or folder (``study-name``), "" where there is one.
         metric: what was optimized, None where the source does not say.
         mode: its direction, None where the source does not say.
+        modes: metric -> direction, of further metrics that the source says it of.
         scope: as ``Objective`` has it.
+        by_final: whether a trial's final value is what was optimized, and its reports only led there.
         fidelity: what ``epoch`` counts, None where the source does not say.
         counts_from: 0 or 1 where the source says from which number epochs count, None where it does not.
         space: the search space as a tune-lr space file has it (``SearchSpace.to_dict()``), where known.
@@ -52,8 +55,10 @@ class Log:
     reports: pd.DataFrame
     part: str = ""
     metric: str | None = None
-    mode: Literal["min", "max"] | None = None
+    mode: Mode | None = None
+    modes: dict[str, Mode] = field(default_factory=dict)
     scope: str = "best"
+    by_final: bool = False
     fidelity: Fidelity | None = None
     counts_from: Literal[0, 1] | None = None
     space: dict[str, Any] | None = None
@@ -70,6 +75,11 @@ class Skipped:
     def add(self, where: object, why: str, times: int = 1) -> None:
         if times > 0:
             self.counts[storable(str(where)), storable(why)] += times
+
+    def handed_over(self) -> Skipped:
+        """What was passed over so far, which is from now on no longer told here."""
+        told, self.counts = Skipped(self.counts), Counter()
+        return told
 
     def lines(self) -> list[str]:
         """One line for each: where, why, and how often where it was more than once."""
@@ -98,7 +108,7 @@ class Asked:
 
     task: str | None = None
     metric: str | None = None
-    mode: Literal["min", "max"] | None = None
+    mode: Mode | None = None
     describe: Mapping[str, str] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     space: str | None = None

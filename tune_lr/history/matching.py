@@ -6,7 +6,7 @@ All of it works on whole columns: a frame with one row a trial and ``config/<kno
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +65,27 @@ def named_as_here(trials: pd.DataFrame) -> pd.DataFrame:
     return trials
 
 
+def space_named_as_here(space: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
+    """A source's space with its knobs called as :func:`named_as_here` called them in its trials."""
+    knobs = space.get("knobs")
+    if not isinstance(knobs, Mapping):
+        return dict(space)
+    names = {
+        name: ours if (ours := ALIASES.get(name)) and ours not in knobs and CONFIG + ours in trials else name
+        for name in knobs
+    }
+
+    def named(knob: Any) -> Any:
+        when = knob.get("when") if isinstance(knob, Mapping) else None
+        return (
+            knob
+            if not isinstance(when, Mapping)
+            else {**knob, "when": {names.get(n, n): v for n, v in when.items()}}
+        )
+
+    return {**space, "knobs": {names[name]: named(knob) for name, knob in knobs.items()}}
+
+
 def best_space(trials: pd.DataFrame, candidates: Iterable[SearchSpace]) -> SearchSpace | None:
     """The candidate that has most of the log's knobs and asks for the fewest that the log lacks."""
     found: tuple[tuple[float, ...], SearchSpace] | None = None
@@ -121,7 +142,7 @@ def _score(trials: pd.DataFrame, space: SearchSpace) -> tuple[float, ...] | None
     if len(here) < min(others, _ENOUGH_KNOBS):
         return None
     never_asked = len(space.names) - len(here) - len(lacking)
-    return len(columns) - len(lacking), -never_asked
+    return len(here) - len(lacking), -never_asked
 
 
 def _rules(name: str, space: SearchSpace) -> bool:

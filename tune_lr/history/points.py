@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_lr.errors import BadInput
 from tune_lr.history.matching import CONFIG, TRUTHS
-from tune_lr.space import CategoricalKnob, ConstantKnob, Knob, SearchSpace
+from tune_lr.space import CategoricalKnob, ConstantKnob, FloatKnob, IntKnob, Knob, SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,13 @@ def values_of(config: dict[str, Any], space: SearchSpace) -> dict[str, Any] | No
 
 
 def _spelled(knob: Knob, value: Any) -> Any:
-    """A value of a knob that is true or false, which tables turn into text and numbers."""
+    """A value as the knob has it, where a table turned it into text: numbers, and what is true or false."""
+    if isinstance(knob, (FloatKnob, IntKnob)) and isinstance(value, str):
+        try:
+            number = float(value)
+        except ValueError:
+            return value
+        return int(number) if isinstance(knob, IntKnob) and number.is_integer() else number
     every = (knob.every() or ()) if isinstance(knob, (CategoricalKnob, ConstantKnob)) else ()
     if every and all(isinstance(one, bool) for one in every):
         return TRUTHS.get(str(value).lower(), value)

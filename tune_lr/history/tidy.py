@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -11,6 +11,7 @@ import numpy as np
 from tune_lr.errors import BadInput
 from tune_lr.history.log import Asked, Fidelity, Log, Skipped
 from tune_lr.history.matching import CONFIG, named_as_here
+from tune_lr.history.ordering import LARGEST_EPOCH, metric_values, ordered
 from tune_lr.history.outcome import outcome
 from tune_lr.journal import Status
 from tune_lr.objective import Objective
@@ -36,7 +37,6 @@ _OF_TRIALS = {"trial_id", "status", "seed", "error"}
 _OF_REPORTS = {"trial", "epoch", "seconds"}
 _SEEDS = ("seed", "random_seed")
 _STATUSES = frozenset(get_args(Status))
-_LARGEST_EPOCH = 2**53
 
 
 @dataclass
@@ -55,15 +55,19 @@ class Tidy:
         """What a metric of the source is called here."""
         return None if metric is None else self.renamed.get(metric, metric)
 
-    def judged(self, objective: Objective) -> tuple[pd.DataFrame, float | None]:
-        """The trials with ``epochs``, ``best`` and their status, and the best of all."""
+    def judged(self, objective: Objective, by_final: bool) -> tuple[pd.DataFrame, float | None]:
+        """The trials with ``epochs``, ``best`` and their status, and the best of all.
+
+        ``by_final``: a trial's final value is what counts, where it has one, whatever its reports say.
+        """
         trials = self.trials.copy()
         last, values, diverged = outcome(self.reports, objective, len(trials))
         trials["epochs"] = last
         if objective.metric in trials:
             final = trials[objective.metric].to_numpy(np.float64, na_value=np.nan)
-            values = np.where(np.isnan(values), np.where(np.isfinite(final), final, np.nan), values)
-            diverged |= np.isinf(final)
+            counts = np.isfinite(final) & (by_final | np.isnan(values))
+            values = np.where(counts, final, values)
+            diverged = np.isinf(final) | (diverged & ~(by_final & counts))
         status = trials["status"].to_numpy(dtype=object)
         said = np.array([one in _STATUSES for one in status], dtype=bool)
         full = (last == last.max(initial=0)) | (last == 0)
@@ -89,9 +93,10 @@ def tidy(log: Log, asked: Asked, skipped: Skipped) -> Tidy:
     if not len(log.trials):
         raise BadInput("log", log.name, "at least one trial")
     notes: list[str] = []
-    names = _new_names(log, asked)
+    names = _new_names(log.trials, _OF_TRIALS, asked)
+    names_in_reports = _new_names(log.reports, _OF_REPORTS, asked)
     trials = _renamed(log.trials, names, skipped).reset_index(drop=True)
-    reports = _renamed(log.reports, names, skipped)
+    reports = _renamed(log.reports, names_in_reports, skipped)
     configs = {
         name: _config_values(trials[name], str(name), skipped)
         for name in trials.columns
@@ -101,7 +106,7 @@ def tidy(log: Log, asked: Asked, skipped: Skipped) -> Tidy:
         name: values
         for name in trials.columns
         if name not in _OF_TRIALS and name not in configs
-        if (values := _metric_values(trials[name], str(name), skipped)) is not None
+        if (values := metric_values(trials[name], str(name), skipped)) is not None
     }
     known = pd.DataFrame({name: column for name, column in configs.items() if column is not None})
     known = named_as_here(known.reindex(trials.index))
@@ -116,23 +121,22 @@ def tidy(log: Log, asked: Asked, skipped: Skipped) -> Tidy:
     }
     table = pd.DataFrame(columns)
     table["trial_id"] = _unique(table["trial_id"])
-    ordered, fidelity = _ordered(reports, log, len(table), skipped, notes)
-    metrics = [str(n) for n in ordered.columns if n not in _OF_REPORTS]
+    in_order, fidelity = ordered(reports, log, len(table), skipped, notes)
+    metrics = [str(n) for n in in_order.columns if n not in _OF_REPORTS]
     metrics += [str(name) for name in final if name not in metrics]
-    return Tidy(table, ordered, fidelity, metrics, names, notes)
+    return Tidy(table, in_order, fidelity, metrics, names | names_in_reports, notes)
 
 
-def _new_names(log: Log, asked: Asked) -> dict[str, str]:
-    """The column of the log -> the column here, for those that change."""
+def _new_names(frame: pd.DataFrame, own: Container[str], asked: Asked) -> dict[str, str]:
+    """The column of a table -> the column here, for those that change; ``own`` mean here what they say."""
     found = {}
-    for frame, own in ((log.trials, _OF_TRIALS), (log.reports, _OF_REPORTS)):
-        for column in map(str, frame.columns):
-            bare = column.removeprefix(CONFIG)
-            if (new := asked.rename.get(column, asked.rename.get(bare))) is not None:
-                inside = column != bare and not new.startswith(CONFIG)
-                found[column] = CONFIG + new if inside else new
-            elif column not in own and column in _OWN:
-                found[column] = f"{column}_"
+    for column in map(str, frame.columns):
+        bare = column.removeprefix(CONFIG)
+        if (new := asked.rename.get(column, asked.rename.get(bare))) is not None:
+            inside = column != bare and not new.startswith(CONFIG)
+            found[column] = CONFIG + new if inside else new
+        elif column not in own and column in _OWN:
+            found[column] = f"{column}_"
     return found
 
 
@@ -177,34 +181,19 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (str, bool)) or (isinstance(value, int) and abs(value) < 2**63)
 
 
-def _metric_values(column: pd.Series[Any], name: str, skipped: Skipped) -> pd.Series[Any] | None:
-    """A metric's column as floats; None where none of it is a number."""
-    import pandas as pd
-
-    if column.dtype == np.float64:
-        return column
-    numbers = pd.to_numeric(column, errors="coerce")
-    lost = int((numbers.isna() & column.notna()).sum())
-    if lost and lost == int(column.notna().sum()) and not (column.astype(str).str.lower() == "nan").any():
-        skipped.add(name, "a value that is no number", lost)
-        return None
-    floats: pd.Series[Any] = pd.Series(numbers.to_numpy(np.float64, na_value=np.nan), index=column.index)
-    return floats
-
-
 def _seeds(trials: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]:
     """The trials' seeds, wherever they stand; a seed is no knob."""
     import pandas as pd
 
     column, drop = trials.get("seed"), []
     for name in _SEEDS:
-        if CONFIG + name in known:
-            column = known[CONFIG + name] if column is None else column
+        if CONFIG + name in known and (column is None or known[CONFIG + name].equals(column)):
+            column = known[CONFIG + name]
             drop.append(CONFIG + name)
     if column is None:
         return pd.Series(pd.NA, trials.index, dtype="Int64"), known
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    whole = np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) < _LARGEST_EPOCH)
+    whole = np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) < LARGEST_EPOCH)
     seeds = pd.Series(np.where(whole, numbers, np.nan), trials.index).astype("Int64")
     return seeds, known.drop(columns=drop)
 
@@ -217,84 +206,11 @@ def _unique(names: pd.Series[Any]) -> pd.Series[Any]:
     twice = filled.duplicated(keep=False).to_numpy()
     if not twice.any():
         return filled.astype("string")
-    numbered = [
-        f"{name}-{i}" if again else str(name)
-        for i, (name, again) in enumerate(zip(filled, twice, strict=True))
-    ]
+    taken, numbered = {*filled[~twice]}, list[str]()
+    for place, (name, again) in enumerate(zip(filled, twice, strict=True)):
+        chosen = str(name)
+        while again and (chosen == name or chosen in taken):
+            chosen = f"{chosen}-{place}"
+        taken.add(chosen)
+        numbered.append(chosen)
     return pd.Series(numbered, index=names.index, dtype="string")
-
-
-def _ordered(
-    reports: pd.DataFrame, log: Log, trials: int, skipped: Skipped, notes: list[str]
-) -> tuple[pd.DataFrame, Fidelity]:
-    """Reports by trial and epoch, epochs from 1, each once; and what epochs are."""
-    import pandas as pd
-
-    if not len(reports):
-        empty = {"trial": np.array([], np.int32), "epoch": np.array([], np.int64), "seconds": np.array([])}
-        return pd.DataFrame(empty), log.fidelity or "epochs"
-    trial, epoch = _as_numbers(reports["trial"]), _as_numbers(reports["epoch"])
-    with np.errstate(invalid="ignore"):
-        good = (trial >= 0) & (trial < trials) & (epoch >= 0) & (epoch < _LARGEST_EPOCH) & (epoch % 1 == 0)
-    skipped.add("reports", "an epoch that is no whole number from 0 upwards", int((~good).sum()))
-    if not good.all():
-        reports, trial, epoch = reports[good], trial[good], epoch[good]
-    codes, counted = trial.astype(np.int32), epoch.astype(np.int64)
-    order = _order(codes, counted)
-    if order is not None:
-        reports, codes, counted = reports.iloc[order], codes[order], counted[order]
-    again = np.zeros(len(codes), dtype=bool)
-    again[:-1] = (codes[1:] == codes[:-1]) & (counted[1:] == counted[:-1])
-    skipped.add("reports", "an epoch that was reported again later", int(again.sum()))
-    if again.any():
-        reports, codes, counted = reports[~again], codes[~again], counted[~again]
-    fidelity, shift = _counting(codes, counted, log, notes)
-    counted = counted + shift
-    before = counted < 1
-    skipped.add("reports", "a report before the first epoch", int(before.sum()))
-    if before.any():
-        reports, codes, counted = reports[~before], codes[~before], counted[~before]
-    found: dict[str, Any] = {"trial": codes, "epoch": counted, "seconds": np.full(len(codes), np.nan)}
-    for name in reports.columns:
-        if name not in ("trial", "epoch"):
-            values = _metric_values(reports[name], str(name), skipped)
-            if values is not None:
-                found[str(name)] = values.to_numpy()
-    return pd.DataFrame(found), fidelity
-
-
-def _as_numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """A column's values as they are where they are numbers, else as floats."""
-    import pandas as pd
-
-    if column.dtype in (np.int64, np.int32, np.float64):
-        return column.to_numpy()
-    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-
-
-def _order(trial: np.ndarray[Any, Any], epoch: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """What sorts by trial and epoch and keeps the order of equals; None where it is sorted."""
-    later = trial[1:] > trial[:-1]
-    if (later | ((trial[1:] == trial[:-1]) & (epoch[1:] >= epoch[:-1]))).all():
-        return None
-    return np.lexsort((epoch, trial))
-
-
-def _counting(
-    trial: np.ndarray[Any, Any], epoch: np.ndarray[Any, Any], log: Log, notes: list[str]
-) -> tuple[Fidelity, int]:
-    """What the numbers count, and what to add so that they begin with 1."""
-    fidelity = log.fidelity
-    if fidelity is None:
-        first = np.ones(len(trial), dtype=bool)
-        first[1:] = trial[1:] != trial[:-1]
-        by_one = np.ones(len(trial), dtype=bool)
-        by_one[1:] = epoch[1:] == epoch[:-1] + 1
-        in_a_row = bool(np.where(first, epoch <= 1, by_one).all())
-        fidelity = "epochs" if in_a_row else "steps"
-        if fidelity == "steps":
-            notes.append("the numbers of the reports have gaps, so they are taken for steps")
-    from_zero = log.counts_from == 0 or (log.counts_from is None and bool((epoch == 0).any()))
-    if from_zero:
-        notes.append("epochs were counted from 0 and are now counted from 1")
-    return fidelity, int(from_zero)

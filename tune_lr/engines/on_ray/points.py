@@ -33,17 +33,20 @@ def points(
     diverged counts as much as the worst of the others, since no searcher takes an infinite reward.
 
     Args:
-        trials: one row a trial: ``best``, ``status`` where it is known, and ``config/<knob>``.
+        trials: one row a trial: ``best``, ``status`` and ``metric`` where they are known, ``config/<knob>``.
         space: whose points are wanted; trials that lie outside of it, or lack a knob, are left out.
         mode: whether small or large values of ``best`` are good.
 
     Raises:
-        BadInput: the table has no column ``best``, or the mode is neither ``min`` nor ``max``.
+        BadInput: the table has no column ``best`` or is of several metrics, or the mode is neither ``min``
+            nor ``max``.
     """
     if "best" not in trials:
         raise BadInput("trials", sorted(map(str, trials.columns)), "a table with a column 'best'")
     if mode not in ("min", "max"):
         raise BadInput("mode", mode, "min or max")
+    if "metric" in trials and len(metrics := sorted(set(trials["metric"]))) > 1:
+        raise BadInput("trials", f"of several metrics, {', '.join(metrics)}", "trials whose `metric` is one")
     names = [name for name, domain in to_ray(space).items() if isinstance(domain, Domain)]
     status = trials["status"].tolist() if "status" in trials else [None] * len(trials)
     found: list[dict[str, Any]] = []

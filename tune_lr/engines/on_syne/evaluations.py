@@ -11,7 +11,6 @@ from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_eva
 
 from tune_lr.engines.on_syne.space import to_syne
 from tune_lr.errors import BadInput, Missing
-from tune_lr.history.matching import CONFIG
 from tune_lr.history.points import configurations, values_of
 from tune_lr.space import SearchSpace
 
@@ -42,10 +41,12 @@ def transfer_evaluations(
     finite value of the task stands.
 
     Args:
-        trials: one row a trial, as ``History.trials()`` has it: ``task``, ``trial_id``, ``best``, ``seed``
-            where it is known, and ``config/<knob>``.
+        trials: one row a trial, as ``History.trials()`` has it: ``task``, ``trial_id``, ``best``, and
+            ``config/<knob>``; ``experiment`` where several of one task may have trials of one name.
         reports: one row a report, as ``History.to_pandas()`` has it: ``task``, ``trial_id``, ``epoch``, and
-            the metric. A trial without a report is one value, its ``best``.
+            the metric, if any trial reports it; ``experiment`` where the trials have it. A trial without a
+            report is one value: what the trials' table has in a column of the metric's name, else its
+            ``best``, unless the table has a column ``metric`` that says that it is of another.
         space: whose points are wanted; trials that lie outside of it, or lack a knob, are left out.
         metric: the name of the objective.
         mode: whether small or large values of the metric are good.
@@ -74,6 +75,9 @@ def _checked(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both tables with a column ``task`` and names as text (BadInput)."""
     tables = []
+    said = metric in trials or ("metric" in trials and (trials["metric"] == metric).any())
+    if metric not in reports and said:
+        reports = reports.assign(**{metric: np.nan})
     for table, wanted in ((trials, ["trial_id", "best"]), (reports, ["trial_id", "epoch", metric])):
         wanted = wanted if "task" in table or name is not None else ["task", *wanted]
         for column in wanted:
@@ -141,19 +145,25 @@ def _curves(trials: pd.DataFrame, reports: pd.DataFrame, metric: str) -> np.ndar
         diverged = (trials["status"] == "diverged").to_numpy(bool, na_value=False)
         curves[diverged[:, np.newaxis] & (np.arange(len(every)) >= last[:, np.newaxis])] = np.inf
     silent = np.isnan(curves).all(axis=1)
-    curves[silent] = _numbers(trials["best"])[silent, np.newaxis]
+    curves[silent] = _finals(trials, metric)[silent, np.newaxis]
     filled: np.ndarray[Any, Any] = pd.DataFrame(curves).ffill(axis=1).bfill(axis=1).to_numpy()
     return filled
 
 
-def _positions(trials: pd.DataFrame, reports: pd.DataFrame) -> np.ndarray[Any, Any]:
-    """Of each report the row of its trial, -1 where there is none.
+def _finals(trials: pd.DataFrame, metric: str) -> np.ndarray[Any, Any]:
+    """What each trial came to in the metric, as far as the trials' own table tells."""
+    best = _numbers(trials["best"])
+    if "metric" in trials:
+        best = np.where(trials["metric"] == metric, best, np.nan)
+    if metric not in trials:
+        return best
+    final = _numbers(trials[metric])
+    return np.where(np.isnan(final), best, final)
 
-    Two experiments of one task may both have a trial of that name; then the configurations tell them apart.
-    """
-    keys = ["trial_id"]
-    if trials["trial_id"].duplicated().any():
-        keys += [str(name) for name in trials.columns if str(name).startswith(CONFIG) and name in reports]
+
+def _positions(trials: pd.DataFrame, reports: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Of each report the row of its trial, -1 where there is none."""
+    keys = [name for name in ("experiment", "trial_id") if name in trials and name in reports]
     rows = trials[keys].assign(_at=np.arange(len(trials))).drop_duplicates(keys)
     at = reports[keys].merge(rows, on=keys, how="left")["_at"]
     return np.asarray(at.fillna(-1), np.int64)

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from tune_lr.errors import BadInput
 from tune_lr.history.importers.optuna_params import Distribution, columns_of, parsed
-from tune_lr.history.log import Log, Skipped
+from tune_lr.history.log import Log, Mode, Skipped
 from tune_lr.space import SearchSpace
 
 Ints = NDArray[np.int64]
 
 _STATUSES = {"COMPLETE": "completed", "PRUNED": "stopped", "FAIL": "failed", "RUNNING": "running"}
 _WAITING = "WAITING"
-_MODES = {"MINIMIZE": "min", "MAXIMIZE": "max"}
+_MODES: dict[object, Mode] = {"MINIMIZE": "min", "MAXIMIZE": "max"}
 #: Where Optuna keeps the names that a person gave to the objectives.
 METRIC_NAMES = "study:metric_names"
 _FAILED = "fail_reason"
@@ -152,7 +152,13 @@ class _OneStudy:
             self._reports(reports),
             part=self.study.name,
             metric=self.metrics[0],
-            mode=mode,  # type: ignore[arg-type]
+            mode=mode,
+            modes={
+                name: said
+                for name, number in zip(self.metrics, self.study.directions, strict=False)
+                if (said := _MODES.get(number)) is not None
+            },
+            by_final=True,
             space=self._space(distributions),
             descriptors=_facts(self.study.facts),
             versions=versions,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from tune_lr.history.files import bad, head, read_bytes, read_json, unzip
 from tune_lr.history.importers import syne_tune_folders as folders
 from tune_lr.history.importers.syne_tune_space import space_of
 from tune_lr.history.importers.syne_tune_table import RESOURCES, STEPS, Results, results
-from tune_lr.history.log import Asked, Fidelity, Log, Skipped
+from tune_lr.history.log import Asked, Fidelity, Log, Mode, Skipped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +59,8 @@ class SyneTune:
         trials, printed = _trials(path, table, metadata, skipped)
         if not trials:
             raise bad(path, "at least one trial in its table or its folders")
-        metric, mode = _objective(metadata)
+        objectives = _objectives(metadata)
+        metric, mode = next(iter(objectives.items()))
         resource = table.resource if table.ids else printed.resource
         yield Log(
             source=self.name,
@@ -67,6 +69,7 @@ class SyneTune:
             reports=_reports(table, printed, {row["trial_id"]: at for at, row in enumerate(trials)}),
             metric=metric,
             mode=mode,
+            modes={name: said for name, said in objectives.items() if name and said},
             fidelity=_fidelity(resource),
             counts_from=0 if resource is None else None,
             space=space_of(metadata.get("config_space")),
@@ -181,14 +184,17 @@ def _reports(table: Results, printed: folders.Printed, positions: Mapping[str, i
     return joined
 
 
-def _objective(metadata: Mapping[str, Any]) -> tuple[str | None, Literal["min", "max"] | None]:
-    """The first metric and its direction; of several either may be a list."""
+def _objectives(metadata: Mapping[str, Any]) -> dict[str | None, Mode | None]:
+    """Every metric that was optimized and its direction, the first first; of several either may be a list."""
     names, modes = metadata.get("metric_names"), metadata.get("metric_mode")
-    metric = names[0] if isinstance(names, list) and names else names
-    mode = modes[0] if isinstance(modes, list) and modes else modes
-    if not isinstance(metric, str):
-        metric = None
-    return metric, "min" if mode == "min" else "max" if mode == "max" else None
+    names = names if isinstance(names, list) and names else [names]
+    modes = modes if isinstance(modes, list) and modes else [modes] * len(names)
+    known: dict[object, Mode] = {"min": "min", "max": "max"}
+    pairs = zip_longest(names, modes[: len(names)])
+    return {
+        name if isinstance(name, str) else None: known.get(mode) if isinstance(mode, str) else None
+        for name, mode in pairs
+    }
 
 
 def _fidelity(resource: str | None) -> Fidelity | None:
