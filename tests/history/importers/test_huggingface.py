@@ -64,7 +64,7 @@ def test_real_runs_value_by_value(runs: Path) -> None:
     skipped = Skipped()
     log = read(runs, skipped)
     assert not skipped
-    assert (log.source, log.name, log.metric, log.mode) == ("huggingface", "runs", "eval_loss", "min")
+    assert (log.source, log.name, log.metric, log.mode) == ("huggingface", "runs", None, None)
     assert (log.fidelity, log.counts_from) == ("epochs", 1)
     assert log.trials["trial_id"].tolist() == ["run-0", "run-1"]
     assert log.trials["status"].tolist() == ["completed"] * 2
@@ -195,27 +195,7 @@ def test_a_file_of_knobs_that_is_none(tmp_path: Path, content: str) -> None:
     assert skipped
 
 
-# Metric, fidelity, status ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        ({}, ("eval_loss", "min")),
-        ({"metric_for_best_model": "eval_acc", "greater_is_better": True}, ("eval_acc", "max")),
-        ({"metric_for_best_model": "acc", "greater_is_better": None}, ("eval_acc", None)),
-        ({"metric_for_best_model": "loss", "greater_is_better": False}, ("loss", "min")),
-        ({"metric_for_best_model": "gone", "greater_is_better": True}, ("eval_loss", "min")),
-        ({"metric_for_best_model": ["acc"], "greater_is_better": "yes"}, ("eval_loss", "min")),
-        ({"greater_is_better": True}, ("eval_loss", "min")),
-    ],
-)
-def test_what_was_optimized(tmp_path: Path, said: dict[str, Any], expected: tuple[str, str | None]) -> None:
-    folder = run(tmp_path / "r", trained(10), evaluated(10, eval_acc=0.5))
-    (folder / "params.json").write_text(json.dumps({"lr": 0.1, **said}))
-    log = read(folder)
-    assert (log.metric, log.mode) == expected
-    assert {name for name in log.trials if name.startswith("config/")} == {"config/lr"}
+# Fidelity, status -----------------------------------------------------------------------------------------
 
 
 def test_evaluations_between_the_ends_of_epochs_are_counted_by_steps(tmp_path: Path) -> None:
@@ -231,7 +211,7 @@ def test_evaluations_between_the_ends_of_epochs_are_counted_by_steps(tmp_path: P
 
 def test_runs_that_never_evaluated_report_their_losses(tmp_path: Path) -> None:
     log = read(run(tmp_path / "r", trained(10), trained(20), END))
-    assert (log.metric, log.mode, log.fidelity) == ("loss", "min", "steps")
+    assert (log.metric, log.mode, log.fidelity) == (None, None, "steps")
     assert rows(log, "epoch", "loss", "learning_rate") == [[10, 0.1, 0.01], [20, 0.05, 0.005]]
     assert log.trials["train_loss"].tolist() == [0.25]
 

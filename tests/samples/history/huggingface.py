@@ -9,7 +9,7 @@ from typing import Any
 EXPECTED: dict[str, Any] = {
     "trials": 2,
     "reports": 6,
-    "metric": "eval_loss",
+    "metric": None,
     "knobs": {"lr", "patience"},
     "first": None,
 }

@@ -2,7 +2,7 @@
 
 A run is a trial. Its evaluations are reports, each with the latest training loss and learning rate before it;
 a run that never evaluated reports its training losses. Knobs come from ``trial_params`` and from a file
-beside it.
+beside it. What was optimized stands in such a file, or shows in the best value that the state holds.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from tune_lr.errors import BadInput
 from tune_lr.history.columns import flat_config
 from tune_lr.history.files import entries, leads_inside, read_json, read_text
-from tune_lr.history.importers.huggingface_curves import Curves
+from tune_lr.history.importers.huggingface_curves import Curves, Mode
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.plain_yaml import plain_content
 
@@ -68,11 +68,12 @@ class HuggingFace:
             beside = _sidecar(run, skipped)
             said = {name: beside[name] for name in (_METRIC, _MODE) if name in beside} | said
             ended = curves.add(len(trials), state["log_history"], run.name, skipped)
+            curves.best.add(state)
             trials.append({**_trial(run, state, beside, skipped), **ended})
         if not trials:
             raise BadInput("folder", path.name, f"at least one {_STATE} that can be read")
         reports, fidelity = curves.reports(skipped)
-        metric, mode = _objective(reports, said)
+        metric, mode = _objective(reports, said, curves.optimized())
         yield Log(
             source=self.name,
             name=_name(path),
@@ -205,14 +206,17 @@ def _trial(
 
 
 def _objective(
-    reports: Mapping[str, Any], said: Mapping[str, Any]
-) -> tuple[str | None, Literal["min", "max"] | None]:
-    """Metric and direction, as a file beside the runs has them, or the loss."""
-    wanted = said.get(_METRIC)
-    for name in (wanted, f"eval_{wanted}", "eval_loss", "loss"):
-        if isinstance(name, str) and name in reports:
-            better = said.get(_MODE) if name in (wanted, f"eval_{wanted}") else None
-            if isinstance(better, bool):
-                return name, "max" if better else "min"
-            return name, "min" if name.endswith("loss") else None
-    return None, None
+    reports: Mapping[str, Any], said: Mapping[str, Any], shown: tuple[str | None, Mode | None]
+) -> tuple[str | None, Mode | None]:
+    """Metric and direction, as a file beside the runs has them, or as the best values show them."""
+    wanted, better = said.get(_METRIC), said.get(_MODE)
+    # The Trainer puts ``eval_`` before a name without it.
+    for name in (f"eval_{wanted}", wanted) if isinstance(wanted, str) else ():
+        if name not in reports:
+            continue
+        if isinstance(better, bool):
+            return name, "max" if better else "min"
+        if name == shown[0] and shown[1] is not None:
+            return shown
+        return name, "min" if name.endswith("loss") else None
+    return shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from tune_lr.history.columns import Columns, numbers
 from tune_lr.history.log import Fidelity, Skipped
 
+Mode = Literal["min", "max"]
 Kind = Literal["evaluation", "loss", "end", "other"]
 #: Of a row, what is no metric.
 _COUNTED = {"epoch", "step", "total_flos", "num_input_tokens_seen"}
@@ -23,6 +24,17 @@ _OWN = ("trial", "epoch", "seconds")
 _LARGEST = 2**53
 #: Rows that each name other things would fill the memory.
 _MOST_SHAPES = 10_000
+
+
+class Best:
+    """The best value of each run, and the step at which it came, where the state has them."""
+
+    def __init__(self) -> None:
+        self.value, self.step = array("d"), array("d")
+
+    def add(self, state: Mapping[str, Any]) -> None:
+        self.value.extend(numbers([state.get("best_metric")]))
+        self.step.extend(numbers([state.get("best_global_step")]))
 
 
 class _Reports:
@@ -50,6 +62,34 @@ class _Reports:
         found = {name: column[good] for name, column in found.items()}
         return {**found, "epoch": found["epoch"].astype(np.int64)}
 
+    def optimized(self, best: Best) -> tuple[str | None, Mode | None]:
+        """The one metric that the best value of every run can be of, and its direction.
+
+        The Trainer keeps the value and not the name. Several metrics may have that value, and one that was
+        evaluated once is as small as it is large: then None, and nothing is said.
+        """
+        trial, step = np.array(self.trial, np.int64), np.array(self.step, np.float64)
+        value, at = np.array(best.value, np.float64), np.array(best.step, np.float64)
+        told = np.isfinite(value)
+        # What the untrained model comes to is compared with nothing.
+        here = told[trial] & (step != 0) & (np.isnan(at[trial]) | (step == at[trial]))
+        found = dict[str, Mode | None]()
+        for name, column in self.metrics.arrays(_OWN).items():
+            if not told.any() or not name.startswith("eval_"):
+                continue
+            least, most = np.full(len(value), np.inf), np.full(len(value), -np.inf)
+            there = ~np.isnan(column) & (step != 0)
+            np.minimum.at(least, trial[there], column[there])
+            np.maximum.at(most, trial[there], column[there])
+            has = np.zeros(len(value), bool)
+            has[trial[here & (column == value[trial])]] = True
+            small, large = value == least, value == most
+            if (has & (~np.isnan(at) | small | large))[told].all():
+                modes: set[Mode] = {"min"} if (small & ~large)[told].any() else set()
+                modes |= {"max"} if (large & ~small)[told].any() else set()
+                found[name] = modes.pop() if len(modes) == 1 else None
+        return next(iter(found.items())) if len(found) == 1 else (None, None)
+
 
 @dataclass(eq=False)
 class _Shape:
@@ -64,6 +104,7 @@ class Curves:
 
     def __init__(self) -> None:
         self._evaluations, self._losses = _Reports(), _Reports()
+        self.best = Best()
         self._shapes: dict[tuple[str, ...], _Shape] = {}
 
     def add(self, trial: int, history: Sequence[Any], where: str, skipped: Skipped) -> dict[str, float]:
@@ -105,6 +146,10 @@ class Curves:
             self._losses.extend(trial, losses.columns(), len(losses.rows))
         (value,) = numbers([(ended or {}).get("train_loss")])
         return {} if math.isnan(value) else {"train_loss": value}
+
+    def optimized(self) -> tuple[str | None, Mode | None]:
+        """What the runs' best values show of what was optimized."""
+        return self._evaluations.optimized(self.best)
 
     def reports(self, skipped: Skipped) -> tuple[dict[str, Any], Fidelity]:
         """All reports, and what they count: epochs where every evaluation stands at the end of one."""
