@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from tune_lr.history.entry import TaskInfo
+from tune_lr.history.history import History
 from tune_lr.spacefile import load_space
 from tune_lr.views import draw
 from tune_lr.views.history import as_json, bars, list_tasks, show_task
@@ -253,6 +254,17 @@ def test_json_is_strict() -> None:
     assert made["best"] is None
     assert made["task"] == HOSTILE[-1]
     assert made["statuses"] == {"completed": 25, "stopped": 15}
+
+
+def test_what_to_do_about_a_table_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / f"{'long' * 20}.csv"
+    names = ",".join(f"a_column_of_whatever_{place}" for place in range(100))
+    path.write_text(f"epoch,{names}\n{'text,' * 100}text\n")
+    counts = History(tmp_path / "store").add(path).skipped.counts
+    (line,) = [line for line in skipped_lines(counts) if "cannot be told" in line]
+    for advice in ("--rename OLD=NEW", "--metric NAME", "--mapping FILE", "trial: run", "metric: val_loss"):
+        assert advice in line
+    assert len(line) < 600
 
 
 def test_what_was_skipped_is_told_by_reason() -> None:

@@ -20,6 +20,8 @@ _PARAGRAPHS = 10
 #: So many reasons for skipping are told.
 REASONS = 20
 _LONG = 160
+#: A reason may end in what to do about it.
+_REASON = 400
 #: How an import went -> how it is told.
 _OUTCOMES = {
     "new": "imported",
@@ -79,7 +81,7 @@ def skipped_lines(counts: Mapping[tuple[str, str], int], most: int | None = REAS
     for why, number in times.most_common(most):
         first, others = places[why][0], len(places[why]) - 1
         more = f" and {counted(others, 'other place')}" if others else ""
-        lines.append(f"  {number} x {brief(why, _LONG)}: {brief(first, _LONG)}{more}")
+        lines.append(f"  {number} x {brief(why, _REASON)}: {brief(first, _LONG)}{more}")
     if most is not None and len(times) > most:
         lines.append(f"  and {counted(len(times) - most, 'other reason')}; --verbose tells all")
     return lines

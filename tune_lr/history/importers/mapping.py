@@ -24,6 +24,8 @@ metric: val_loss
 mode: min
 status: {column: state, values: {ok: completed, killed: stopped}}
 """
+#: The same in a line.
+SHORT_EXAMPLE = "{trial: run, epoch: iteration, knobs: {learning_rate: lr}, metric: val_loss}"
 
 
 def _one_place(pattern: str) -> str:

@@ -22,6 +22,7 @@ from tune_lr.history.importers.table_files import (
 )
 from tune_lr.history.importers.table_lines import LinesFile, keys
 from tune_lr.history.importers.table_rows import LongRows, Rows, WideRows
+from tune_lr.history.importers.table_sense import WrongGuess
 from tune_lr.history.log import Asked, Fidelity, Log, Skipped
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Table:
         if path.is_dir():
             yield from self._folder(path, asked, skipped)
             return
-        read = read_table(path, asked, skipped)
+        read = read_table(path, asked, skipped, sensible=True)
         stem = path.name[: -len(suffix_of(path) or "")] or path.name
         for task, trials, reports in read.rows.logs():
             yield _log(read.roles, task or stem, trials, reports, part=task)
@@ -99,32 +100,40 @@ def open_table(path: Path, skipped: Skipped) -> TableFile:
     return ParquetFile(path, skipped)
 
 
-def read_table(path: Path, asked: Asked, skipped: Skipped) -> _Read:
+def read_table(path: Path, asked: Asked, skipped: Skipped, sensible: bool = False) -> _Read:
     """The rows of one file, read to its end or to where it is damaged.
+
+    ``sensible``: the rows must bear out what their columns are taken for, and be told apart.
 
     Raises:
         BadInput: it is no table, what its columns mean cannot be told, or no row can be read.
     """
     file = open_table(path, skipped)
     meant: dict[str, Kind] = {**file.kinds, **dict.fromkeys(file.mostly, "number")}
-    others = [name for name, kind in meant.items() if kind == "other"]
-    roles = roles_of({name: kind for name, kind in meant.items() if kind != "other"}, asked, path.name)
-    for name in [*others, *roles.left]:
-        skipped.add(path.name, f"column {name[:100]!r}, which is neither metric nor knob")
+    usable = {name: kind for name, kind in meant.items() if kind != "other"}
+    roles, wrong = roles_of(usable, asked, path.name), set[str]()
     before = skipped.counts.copy()
-    for _ in file.kinds:
+    for _ in range(2 * len(file.kinds)):  # each column may turn out as text, and as something else
+        for name in [*(name for name in meant if name not in usable), *roles.left]:
+            skipped.add(path.name, f"column {name[:100]!r}, which is neither metric nor knob")
         try:
-            return _Read(roles, _rows(file, roles, path, skipped))
-        except Retype:
+            rows = _rows(file, roles, path, skipped)
+            if sensible:
+                rows.check()
+            return _Read(roles, rows)
+        except (Retype, WrongGuess) as error:
             kept = {where: times for where, times in skipped.counts.items() if "read as" in where[1]}
             skipped.counts = before | type(before)(kept)
+            if isinstance(error, WrongGuess):
+                wrong.add(error.column)
+                roles = roles_of(usable, asked, path.name, wrong)
     raise files.bad(path, "columns of one kind each")
 
 
 def _rows(file: TableFile, roles: Roles, path: Path, skipped: Skipped) -> Rows:
     kind = LongRows if roles.layout == "long" else WideRows
     rows: LongRows | WideRows = kind(roles, file.kinds, path.name, skipped)
-    rows.mixed = file.mixed
+    rows.mixed, rows.percents = file.mixed, file.percents
     taken = 0
     try:
         for batch in file.batches(roles.wanted, roles.texts):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tune_lr.errors import BadInput, UnknownName
-from tune_lr.history.importers.mapping import EXAMPLE, Columns, checked, metric_of
+from tune_lr.history.importers.mapping import SHORT_EXAMPLE, Columns, checked, metric_of
 from tune_lr.history.importers.table_files import Kind
+from tune_lr.history.importers.table_names import EPOCH, TRIAL, guessed, plain
 from tune_lr.history.log import Asked, Fidelity
-from tune_lr.history.matching import CONFIG
+from tune_lr.history.matching import ALIASES, CONFIG
 from tune_lr.journal import Status
 from tune_lr.spacefile import load_space, shipped_spaces
 
@@ -53,6 +54,11 @@ class Roles:
     counts_from: Literal[0, 1] | None = None
     #: Columns that say nothing here.
     left: tuple[str, ...] = ()
+    #: The trial's and the epoch's column where only a well-known name tells it.
+    guessed: frozenset[str] = frozenset()
+    #: Whether no mapping says anything, so that another reading may be tried.
+    free: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> set[str]:
@@ -66,8 +72,10 @@ class Roles:
         return {name for name in (self.task, self.trial, self.status, self.error) if name}
 
 
-def roles_of(kinds: Mapping[str, Kind], asked: Asked, where: str) -> Roles:
-    """What the columns of one table mean.
+def roles_of(
+    kinds: Mapping[str, Kind], asked: Asked, where: str, without: Collection[str] = frozenset()
+) -> Roles:
+    """What the columns of one table mean; those of ``without`` are neither the trial's nor the epoch's.
 
     Raises:
         BadInput: the mapping names a column that is not there, or nothing says what the columns are.
@@ -82,12 +90,14 @@ def roles_of(kinds: Mapping[str, Kind], asked: Asked, where: str) -> Roles:
     place = {
         "task": said.task or own.get("task"),
         "trial": said.trial or own.get("trial_id"),
-        "epoch": said.epoch or (None if curves else own.get("epoch") or own.get("step")),
+        "epoch": said.epoch or (None if curves else _schema_epoch(own, without)),
         "seconds": said.seconds or own.get("seconds"),
         "status": said.status_column or own.get("status"),
         "seed": said.seed or own.get("seed"),
         "error": said.error or own.get("error"),
     }
+    guesses = {} if asked.columns is not None else _guesses(kinds, asked, place, in_curves, without)
+    place |= guesses
     layout = said.layout or ("long" if place["epoch"] and not curves else "wide")
     if layout == "wide":
         place["epoch"] = None
@@ -101,8 +111,9 @@ def roles_of(kinds: Mapping[str, Kind], asked: Asked, where: str) -> Roles:
     numeric = [name for name in rest if kinds[name] in ("whole", "number")]
     metrics = tuple(name for name in dict.fromkeys([*named, *numeric]) if name not in RESERVED[layout])
     metric = said.metrics[0] if said.metrics else next(iter(curves)) if len(curves) == 1 else None
-    steps = place["epoch"] is not None and asked.rename.get(place["epoch"], place["epoch"]) == "step"
-    epochs = not steps and (curves or own.get("epoch") == place["epoch"])
+    counted = None if place["epoch"] is None else asked.rename.get(place["epoch"], place["epoch"]).lower()
+    steps = counted == "step"
+    epochs = not steps and (curves or counted == "epoch")
     roles = Roles(
         layout,
         **place,
@@ -116,28 +127,69 @@ def roles_of(kinds: Mapping[str, Kind], asked: Asked, where: str) -> Roles:
         fidelity=said.fidelity or ("steps" if steps else "epochs" if epochs else None),
         counts_from=said.counts_from,
         left=tuple(name for name in rest if name not in metrics),
+        guessed=frozenset(guesses.values()),
+        free=asked.columns is None,
+        columns=tuple(kinds),
     )
     return _enough(roles, kinds, asked, where)
+
+
+def _schema_epoch(own: Mapping[str, str], without: Collection[str]) -> str | None:
+    found = (own.get(name) for name in ("epoch", "step"))
+    return next((name for name in found if name is not None and name not in without), None)
+
+
+def _guesses(
+    kinds: Mapping[str, Kind],
+    asked: Asked,
+    place: Mapping[str, str | None],
+    in_curves: Collection[str],
+    without: Collection[str],
+) -> dict[str, str]:
+    """The trial's and the epoch's column by a well-known name, where the schema's is absent."""
+    knobs = shipped_knobs(asked.space)
+    taken = {*in_curves, *without, *asked.rename, *filter(None, [asked.metric, *place.values()])}
+    columns = [name for name in kinds if name not in knobs and kinds[name] != "bool"]
+    found = {}
+    if place["trial"] is None and (trial := guessed(columns, TRIAL, taken)):
+        found["trial"] = trial
+    numeric = [name for name in columns if kinds[name] in ("whole", "number")]
+    epoch = None if in_curves else guessed(numeric, EPOCH, taken)
+    # An epoch in other letters goes before a step in the schema's.
+    if epoch and (place["epoch"] is None or (plain(epoch) == "epoch" and place["epoch"] == "step")):
+        found["epoch"] = epoch
+    return found
 
 
 def _enough(roles: Roles, kinds: Mapping[str, Kind], asked: Asked, where: str) -> Roles:
     if roles.layout == "long" and not roles.metrics:
         raise _unclear(kinds, where, "no other column holds numbers, so there is no metric")
-    clear = roles.trial or roles.curves or roles.knobs or asked.metric or asked.columns
+    clear = (
+        (roles.trial and roles.trial not in roles.guessed)
+        or roles.curves
+        or roles.knobs
+        or asked.metric
+        or asked.columns
+    )
     if roles.layout == "wide" and not (clear and (roles.metrics or roles.curves)):
         raise _unclear(kinds, where, "neither knobs nor a metric can be told from their names")
     return roles
 
 
 def _unclear(kinds: Iterable[str], where: str, why: str) -> BadInput:
-    names = [*kinds]
-    told = ", ".join(names[:40])[:1000] + (f", and {len(names) - 40} more" if len(names) > 40 else "")
     error = BadInput("table", where, "a mapping file")
+    # What to do stands before the columns, since whoever shows a message may cut its end.
     error.args = (
-        f"{where}: what its columns mean cannot be told ({why}). They are: {told}. "
-        f"Say it by --rename, --metric, or a mapping file such as\n{EXAMPLE}",
+        f"{where[:60]}: what its columns mean cannot be told ({why}). Say it by --rename OLD=NEW, "
+        f"--metric NAME, or --mapping FILE, a file such as {SHORT_EXAMPLE}. {told([*kinds])}",
     )
     return error
+
+
+def told(names: list[str]) -> str:
+    """The names of a table's columns, for the end of a message."""
+    more = f", and {len(names) - 40} more" if len(names) > 40 else ""
+    return "The columns are: " + ", ".join(names[:40])[:1000] + more
 
 
 def _knobs(
@@ -175,8 +227,9 @@ def shipped_knobs(space: str | None) -> frozenset[str]:
 
 @functools.cache
 def _names_of_knobs() -> frozenset[str]:
-    # The bounds of a configuration are the absolute form of two knobs.
-    return frozenset({knob for space in shipped_spaces() for knob in space.knobs} | {"min_lr", "max_lr"})
+    # The bounds of a configuration are the absolute form of two knobs; other tools' names become ours later.
+    knobs = {knob for space in shipped_spaces() for knob in space.knobs}
+    return frozenset(knobs | {"min_lr", "max_lr"} | {*ALIASES})
 
 
 def _curves_said(said: Columns, kinds: Mapping[str, Kind]) -> dict[str, list[tuple[str, int]]]:

@@ -28,6 +28,7 @@ from tune_lr.history.importers.table_files import (
     kind_of,
     once,
 )
+from tune_lr.history.importers.table_spelling import decimal_commas, numbers_among, with_points
 from tune_lr.history.log import Skipped
 
 BLOCK = 4 * 1024**2
@@ -36,7 +37,6 @@ _LOOK = 1024**2
 #: What an empty cell looks like. NaN is none of these: it is a value, and says that a trial diverged.
 EMPTY = ["", "NULL", "null", "None", "NA", "N/A", "#N/A", "<NA>"]
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
-_LOOKED_AT = 1000
 _OF_COLUMN = re.compile(r"In CSV column #(\d+)")
 _RAGGED = re.compile(r"CSV parse error: (Row #\d+: )?Expected")
 
@@ -71,7 +71,8 @@ class CsvFile:
         self.kinds: dict[str, Kind] = {name: kind for name in self._names if name and kind}
         self.mixed: set[str] = set()
         self.mostly: set[str] = set()
-        self._ragged = 0
+        self.percents: set[str] = set()
+        self._ragged, self._decimal = 0, "."
         if kind is None:
             self._see_kinds()
 
@@ -83,12 +84,22 @@ class CsvFile:
         if pa.binary() in first.schema.types:
             self._as_latin()
             first = self._first_rows()
+        if self._delimiter == ";" and decimal_commas(first.columns):
+            self._decimal = ","
+            first = self._first_rows()
         for name, column in zip(self._names, first.columns, strict=True):
             if name is not None:
                 self.kinds[name] = kind_of(column.type)
-                if self.kinds[name] == "text" and (good := _numbers_among(column)):
-                    self.mixed.add(name)
-                    self.mostly |= {name} if good > 0.5 else set()
+                if self.kinds[name] == "text":
+                    self._see_numbers(name, column)
+
+    def _see_numbers(self, name: str, column: Any) -> None:
+        """What numbers there are among the texts of a column."""
+        column = column.cast(pa.string())
+        good, percents = numbers_among(with_points(column)[0] if self._decimal == "," else column)
+        self.mixed |= {name} if good else set()
+        self.mostly |= {name} if good > 0.5 else set()
+        self.percents |= {name} if percents else set()
 
     def _first_rows(self) -> Any:
         """Some rows, to see of what kinds the columns are."""
@@ -118,6 +129,7 @@ class CsvFile:
             if name is not None and name in wanted
         }
         names = [self._names[int(place)] for place in types]
+        respelled = self.mixed - {*texts} if self._decimal == "," else set()
         rows = self._ragged = 0
         with _open(self.path) as file:
             try:
@@ -125,7 +137,10 @@ class CsvFile:
                     rows += batch.num_rows
                     if rows > MOST_ROWS:
                         raise files.bad(self.path, f"a table of at most {MOST_ROWS} rows")
-                    yield dict(zip(names, batch.columns, strict=True))  # type: ignore[arg-type]
+                    columns: dict[str, Any] = dict(zip(names, batch.columns, strict=True))  # type: ignore[arg-type]
+                    yield columns | {
+                        name: self._respelled(name, columns[name]) for name in respelled & {*columns}
+                    }
             except pa.ArrowInvalid as error:
                 self._turned(error)
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
@@ -133,6 +148,11 @@ class CsvFile:
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
             self.skipped.add(self.path.name, "the torn end of a gzip file", getattr(file, "torn", False))
         self.skipped.add(self.path.name, "a row with more or fewer values than columns", self._ragged)
+
+    def _respelled(self, name: str, column: Any) -> Any:
+        column, lost = with_points(column)
+        self.skipped.add(self.path.name, f"a value of {name[:100]!r} with a point among decimal commas", lost)
+        return column
 
     def _turned(self, error: Exception) -> None:
         """Makes text of the column that an error is about, and asks to read again."""
@@ -174,6 +194,7 @@ class CsvFile:
                     false_values=_FALSE,
                     strings_can_be_null=True,
                     timestamp_parsers=["%"],  # none: a date is text
+                    decimal_point=self._decimal,
                 ),
             )
         except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError, ValueError) as error:
@@ -267,9 +288,3 @@ def _dialect(path: Path) -> tuple[list[str], str, str]:
     if not names or len(names) > MOST_COLUMNS or all(is_number(name) or not name.strip() for name in names):
         raise files.bad(path, "a table whose first line names its columns")
     return [name.strip() for name in names], delimiter, encoding
-
-
-def _numbers_among(column: Any) -> float:
-    """Which part of a column of text, as far as it is looked at, is numbers."""
-    texts = [text for text in column[:_LOOKED_AT].cast(pa.string()).to_pylist() if text is not None]
-    return sum(map(is_number, texts)) / len(texts) if texts else 0.0

@@ -30,12 +30,14 @@ class TableFile(Protocol):
     """One table.
 
     ``kinds`` has its columns in their order, by name. Of those that come as text, ``mixed`` hold numbers as
-    well, and ``mostly`` hold more numbers than text, so that they are meant as numbers.
+    well, and ``mostly`` hold more numbers than text, so that they are meant as numbers; ``percents`` hold
+    nothing but percentages.
     """
 
     kinds: dict[str, Kind]
     mixed: set[str]
     mostly: set[str]
+    percents: set[str]
 
     def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
         """The wanted columns, some rows at a time; ``texts`` come as text whatever they hold.
@@ -64,6 +66,7 @@ class ParquetFile:
         self.path = path
         self.mixed: set[str] = set()
         self.mostly: set[str] = set()
+        self.percents: set[str] = set()
         with files.open_plain(path) as file:
             try:
                 read = pyarrow.parquet.ParquetFile(file)

@@ -30,6 +30,7 @@ class LinesFile:
         self.path, self.skipped = path, skipped
         self.kinds: dict[str, Kind] = {}
         self.mixed: set[str] = set()
+        self.percents: set[str] = set()
         self._more_numbers: Counter[str] = Counter()
         self._chunks: list[tuple[int, dict[str, pa.Array]]] = []
         gathered: dict[str, list[Any]] = {}

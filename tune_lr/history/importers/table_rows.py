@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 
 from tune_lr.history.importers.table_columns import Roles
 from tune_lr.history.importers.table_files import Kind
+from tune_lr.history.importers.table_sense import WrongGuess, check_long
+from tune_lr.history.importers.table_spelling import without_percent
 from tune_lr.history.importers.table_values import (
     joined,
     knob_column,
@@ -38,6 +40,8 @@ class Rows:
     def __init__(self, roles: Roles, kinds: dict[str, Kind], where: str, skipped: Skipped) -> None:
         self.roles, self.kinds, self.where, self.skipped = roles, kinds, where, skipped
         self.mixed: set[str] = set()
+        self.percents: set[str] = set()
+        self._made: tuple[pd.DataFrame, pd.DataFrame] | None = None
         self._places: dict[str, int] = {}
         self._firsts: defaultdict[str, list[pa.Array]] = defaultdict(list)
         self._numbers: defaultdict[str | tuple[str, ...], list[np.ndarray[Any, Any]]] = defaultdict(list)
@@ -46,7 +50,8 @@ class Rows:
 
     def logs(self) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
         """For every task its name, trials and reports."""
-        trials, reports = self._frames()
+        made, self._made = self._made, None
+        trials, reports = made or self._frames()
         if self.roles.task is None:
             yield "", trials, reports
             return
@@ -64,8 +69,19 @@ class Rows:
     def _frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         raise NotImplementedError
 
+    def check(self) -> None:
+        """That the rows bear out what the columns were taken for, once all are taken.
+
+        Raises:
+            WrongGuess, BadInput: as ``table_sense`` has it.
+        """
+
     def _number(self, batch: Batch, name: str) -> np.ndarray[Any, Any]:
-        return numbers(batch[name], name, self.where, self.skipped)
+        column = batch[name]
+        if name in self.percents and pa.types.is_string(column.type):
+            column, lost = without_percent(column)
+            self.skipped.add(self.where, f"a value of {name[:100]!r} that is no percentage", lost)
+        return numbers(column, name, self.where, self.skipped)
 
     def _first(self, batch: Batch, rows: np.ndarray[Any, Any]) -> None:
         """Keeps of trials' first rows what says what they are."""
@@ -114,20 +130,29 @@ class Rows:
 class LongRows(Rows):
     """One row a report."""
 
+    _unnamed = 0
+
     def take(self, batch: Batch) -> None:
         roles, count = self.roles, len(next(iter(batch.values())))
         places = self._placed(batch, count)
         self._last(batch, places)
-        epoch = self._number(batch, roles.epoch)  # type: ignore[arg-type]
+        # What is no number at all is no whole number either, and counted as that.
+        epoch = numbers(batch[roles.epoch], roles.epoch, self.where, Skipped())  # type: ignore
         good = whole(epoch) & (np.abs(epoch) < _LARGEST_EPOCH)
         self.skipped.add(self.where, "a row whose epoch is no whole number", int((~good).sum()))
-        self.skipped.add(self.where, "a row that names no trial", int((places < 0).sum()))
+        unnamed = int((places < 0).sum())
+        self._unnamed += unnamed
+        self.skipped.add(self.where, "a row that names no trial", unnamed)
         good &= places >= 0
         kept = slice(None) if good.all() else good
         self._numbers[_TRIAL].append(places[kept])
         self._numbers[_EPOCH].append(epoch[kept].astype("int64"))
         for name in self._valued():
             self._numbers[name].append(self._number(batch, name)[kept])
+
+    def check(self) -> None:
+        self._made = self._frames()
+        check_long(self.roles, self._made[1], len(self._places), self._unnamed, self.where)
 
     def _valued(self) -> list[str]:
         """The columns that have a number in every report."""
@@ -191,8 +216,12 @@ class WideRows(Rows):
         keys = joined([*([batch[roles.task]] if roles.task else []), names]).to_pylist()
         places = np.full(count, -1, dtype="int64")
         for row, key in enumerate(keys):
+            if key is None and self.roles.trial in self.roles.guessed:
+                raise WrongGuess(self.roles.trial or "")
             if key is None:
                 self.skipped.add(self.where, "a row that names no trial")
+            elif key in self._places and self.roles.trial in self.roles.guessed:
+                raise WrongGuess(self.roles.trial or "")
             elif key in self._places:
                 self.skipped.add(self.where, "a row of a trial that has one already")
             else:
