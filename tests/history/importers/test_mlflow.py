@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 from tests.samples.history import mlflow as sample
 from tune_lr.errors import BadInput, TuneLRError
+from tune_lr.history.history import History
 from tune_lr.history.importers.mlflow import MLflow
 from tune_lr.history.importers.mlflow_log import value_of
 from tune_lr.history.log import Asked, Log, Skipped
 
 ARTIFACTS = "artifact_location: file:///a\n"
+HOLDS = "a run that holds other runs and has no metric with steps of its own"
 
 
 def read(path: Path) -> tuple[list[Log], Skipped]:
@@ -178,6 +180,39 @@ def test_values_without_any_steps_are_the_runs_own(store: Store) -> None:
     assert log.trials["acc"].tolist() == [0.5]
 
 
+def test_a_final_value_that_was_logged_again_is_none_of_the_reports(store: Store) -> None:
+    store.run("a", start=1, metrics__loss="1 3 1\n2 2 2\n", metrics__test_acc="5 0.25 0\n6 0.75 0\n")
+    store.run("b", start=2, metrics__loss="1 3 1\n2 2 2\n", metrics__test_acc="5 0.5 0\n")
+    log = only(store.root)
+    assert log.trials["test_acc"].tolist() == [0.75, 0.5]
+    assert log.reports["epoch"].tolist() == [1, 2, 1, 2]
+    assert "test_acc" not in log.reports
+
+
+def test_metrics_named_as_columns_are_kept(store: Store, tmp_path: Path) -> None:
+    reported = {f"metrics__{name}": "1 0.5 1\n2 0.25 2\n" for name in ("trial", "epoch", "seconds", "error")}
+    own = {f"metrics__{name}": "1 0.75 0\n" for name in ("trial_id", "status", "seed", "best", "seconds_")}
+    store.run("a", **reported, **own)
+    log = only(store.root)
+    assert {*log.reports} == {"trial", "epoch", "seconds", "trial_", "epoch_", "seconds__", "error"}
+    assert log.reports["epoch"].tolist() == [1, 2]
+    assert log.reports["epoch_"].tolist() == log.reports["seconds__"].tolist() == [0.5, 0.25]
+    assert log.trials["trial_id"].tolist() == ["a"]
+    for name in ("trial_id_", "status_", "seed_", "best", "seconds_"):
+        assert log.trials[name].tolist() == [0.75]
+    (added,) = History(tmp_path / "store").add(store.root, metric="error").imported
+    assert (added.info.metric, added.info.best) == ("error_", 0.25)
+    kept = {"trial_", "epoch_", "seconds_", "seconds__", "error_", "trial_id_", "status_", "seed_", "best_"}
+    assert {*added.info.metrics} == kept
+    assert not added.skipped
+
+
+def test_an_error_of_the_whole_run_is_no_text_of_what_went_wrong(store: Store, tmp_path: Path) -> None:
+    store.run("a", metrics__error="1 0.5 0\n2 0.25 0\n")
+    (added,) = History(tmp_path / "store").add(store.root).imported
+    assert (added.info.metric, added.info.mode, added.info.best) == ("error_", "min", 0.25)
+
+
 def test_lines_of_all_versions_and_of_none(store: Store) -> None:
     store.run("old", start=1, metrics__loss="5 1.5\n")
     store.run("new", start=2, metrics__loss="5 1.5 0 data abc\n6 2.5 1 data abc\n7 3.5 2\n")
@@ -201,7 +236,24 @@ def test_runs_within_a_run(store: Store) -> None:
     (log,), skipped = read(store.root)
     assert log.trials["trial_id"].tolist() == ["measured", "a", "b"]
     assert not [name for name in log.trials if name.startswith("config/")]
-    assert dict(skipped.counts) == {("digits", "a run that holds other runs and measures nothing itself"): 1}
+    assert dict(skipped.counts) == {("digits", HOLDS): 1}
+
+
+def test_a_run_that_only_sums_up_those_within_it_is_no_trial(store: Store) -> None:
+    store.run("sweep", start=1, metrics__best_val_loss="9 0.5 0\n", metrics__system__cpu="1 1 7\n")
+    for name in ("a", "b"):
+        store.run(name, start=2, metrics__val_loss="1 1 1\n2 0.5 2\n")
+        store.put(name, "tags", "mlflow.parentRunId", "sweep")
+    store.run("alone", start=3, metrics__best_val_loss="9 0.5 0\n")
+    store.put("alone", "tags", "mlflow.parentRunId", "alone")
+    (log,), skipped = read(store.root)
+    assert log.trials["trial_id"].tolist() == ["a", "b", "alone"]
+    assert log.reports["trial"].tolist() == [0, 0, 1, 1]
+    assert log.trials["best_val_loss"].isna().tolist() == [True, True, False]
+    assert dict(skipped.counts) == {
+        ("digits", HOLDS): 1,
+        ("digits", "a measurement of the machine"): 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,9 @@ STATUSES = {"RUNNING": "running", "FINISHED": "completed", "FAILED": "failed", "
 #: What MLflow measures of the machine by itself, at steps of its own.
 _MACHINE = "system/"
 _OWN = "mlflow."
-_RESERVED = frozenset({"trial", "epoch", "seconds", "trial_id", "status", "seed", "error"})
+#: Columns that a log's tables have of their own. A metric of such a name gets "_" at its end.
+_OF_TRIALS = frozenset({"trial_id", "status", "seed", "error"})
+_OF_REPORTS = frozenset({"trial", "epoch", "seconds"})
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})", re.ASCII)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]{1,4})?", re.ASCII)
 _TRUTHS = {"True": True, "true": True, "False": False, "false": False}
@@ -67,9 +70,10 @@ class Experiment:
         runs, metrics, steps, values, times = (np.asarray(column) for column in self.points)
         sound = steps >= 0
         skipped.add(where, "a value at a step below 0", int((~sound).sum()))
-        place = self._order(set(np.unique(runs).tolist()), where, skipped)
-        names = self._names(len(place), len(runs), where, skipped)
-        sound &= np.isin(metrics, [*names]) & (place[runs] >= 0)
+        names = self._names(len(self.runs), len(runs), where, skipped)
+        sound &= np.isin(metrics, [*names])
+        place = self._order(runs[sound & (steps > 0)], where, skipped)
+        sound &= place[runs] >= 0
         trial, metrics, steps, values, times = (
             column[sound] for column in (place[runs], metrics, steps, values, times)
         )
@@ -77,15 +81,17 @@ class Experiment:
         kept = [self.runs[one] for one in order[np.count_nonzero(place < 0) :].tolist()]
         if not kept:
             return None
-        final = _finals(trial, metrics, steps)
+        final = _finals(metrics, steps)
+        finals = np.unique(metrics[final]).tolist()
+        names = _apart(names, finals)
         trials: dict[str, Any] = {
             "trial_id": [run.id for run in kept],
             "status": pd.Series([run.status for run in kept], dtype=object),
         }
-        for metric in np.unique(metrics[final]).tolist():
+        for metric in finals:
             here = final & (metrics == metric)
             column = trials[names[metric]] = np.full(len(kept), np.nan)
-            column[trial[here]] = values[here]
+            column[trial[here]] = values[here]  # the last one logged stays
         trials |= self._knobs(place, len(kept), where, skipped)
         began = np.array([run.began for run in kept])
         rows = ~final
@@ -95,11 +101,17 @@ class Experiment:
             source, self.name, pd.DataFrame(trials), pd.DataFrame(reports), part=self.id, descriptors=facts
         )
 
-    def _order(self, measured: set[int], where: str, skipped: Skipped) -> Any:
-        """The row of each run, in the order in which they began; -1 for one that only holds others."""
-        parents = {run.parent for run in self.runs}
-        holds = [run.id in parents and at not in measured for at, run in enumerate(self.runs)]
-        skipped.add(where, "a run that holds other runs and measures nothing itself", sum(holds))
+    def _order(self, stepped: Any, where: str, skipped: Skipped) -> Any:
+        """The row of each run, in the order in which they began; -1 for one that only holds others.
+
+        A run that holds others trains nothing unless it has a metric with steps (``stepped``, the runs that
+        do): what it logs besides, ``best_val_loss`` and the like, sums the others up.
+        """
+        measures = np.zeros(len(self.runs), bool)
+        measures[stepped] = True
+        parents = {run.parent for run in self.runs if run.parent != run.id}
+        holds = [run.id in parents and not measures[at] for at, run in enumerate(self.runs)]
+        skipped.add(where, "a run that holds other runs and has no metric with steps of its own", sum(holds))
         keys = [
             (math.inf if math.isnan(run.began) else run.began, run.id, at)
             for at, run in enumerate(self.runs)
@@ -117,9 +129,8 @@ class Experiment:
         for name, metric in self.metrics.items():
             if name.startswith(_MACHINE):
                 skipped.add(where, "a measurement of the machine")
-            elif name in _RESERVED or name.startswith("config/"):
-                if name != "epoch":  # the step as a metric, which many loops log
-                    skipped.add(where, f"a metric called {name[:100]!r}, which has another meaning here")
+            elif name.startswith("config/"):
+                skipped.add(where, f"a metric called {name[:100]!r}, which has another meaning here")
             elif len(names) >= most:
                 skipped.add(where, "a metric beside very many others")
             else:
@@ -166,19 +177,29 @@ def _of_one_kind(column: list[Any]) -> list[Any]:
     return [None if one is None else float(one) for one in column] if kinds == {int, float} else column
 
 
-def _finals(trial: Any, metrics: Any, steps: Any) -> Any:
-    """Which values are the run's own: those of metrics that every run logs once, without a step.
+def _finals(metrics: Any, steps: Any) -> Any:
+    """Which values are the run's own: those of metrics that no run logs at a step.
 
     MLflow writes step 0 where none is given.
     """
     if not len(metrics):
         return np.zeros(0, bool)
-    size = int(metrics.max()) + 1
-    stepped = np.zeros(size, bool)
+    stepped = np.zeros(int(metrics.max()) + 1, bool)
     stepped[metrics[steps != 0]] = True
-    pairs, counts = np.unique(trial * size + metrics, return_counts=True)
-    stepped[pairs[counts > 1] % size] = True
     return ~stepped[metrics]
+
+
+def _apart(names: dict[int, str], finals: Container[int]) -> dict[int, str]:
+    """The metrics' names, changed where the table that a metric goes to has a column of that name."""
+    taken = {*names.values()}
+    found = {}
+    for metric, name in names.items():
+        own, called = _OF_TRIALS if metric in finals else _OF_REPORTS, name
+        while called in own or (called != name and called in taken):
+            called += "_"
+        taken.add(called)
+        found[metric] = called
+    return found
 
 
 def _reports(
