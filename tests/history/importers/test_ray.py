@@ -247,6 +247,46 @@ def test_only_numbers_are_metrics_and_rays_own_keys_are_none(tmp_path: Path) -> 
     assert math.isnan(reports["whole"].tolist()[1])
 
 
+def test_metrics_named_as_columns_are_kept(tmp_path: Path) -> None:
+    odd = {"seconds": 5.0, "trial": 7, "trial_": 8, "epoch": 0, "error": 0.5}
+    trial(tmp_path / "x" / "lines", result(1) | odd)
+    trial(tmp_path / "x" / "table", csv=f"{','.join(odd)},training_iteration\n5.0,7,8,0,0.5,1\n")
+    state(tmp_path / "x", runner_data={"_metric": "seconds"})
+    log = read(tmp_path / "x")
+    names = ["trial", "epoch", "seconds", "seconds_", "trial__", "trial_", "epoch_", "error"]
+    assert {*log.reports} == {*names, "loss"}
+    assert log.metric == "seconds_"
+    values = log.reports[names[3:]].to_numpy().tolist()
+    assert values == [[5.0, 7.0, 8.0, 0.0, 0.5]] * 2
+    (added,) = History(tmp_path / "store").add(tmp_path / "x", mode="min").imported
+    assert {"seconds_", "trial_", "trial__", "epoch_", "error_"} < {*added.info.metrics}
+
+
+CHANGED = (
+    "a trial whose configuration changed on the way, as under population-based training: "
+    "its last one is taken for all of its reports"
+)
+
+
+def test_configurations_that_change_on_the_way_are_told(tmp_path: Path) -> None:
+    def config(lr: float, where: str = "0x7f01") -> dict[str, Any]:
+        return {"opt": {"lr": lr}, "none": math.nan, "f": f"<function f at {where}>", "pair": [lr]}
+
+    changed = [result(1, config=config(0.1)), result(2, config=config(0.1)), result(3, config=config(0.2))]
+    trial(tmp_path / "x" / "changed", *changed, params=config(0.2))
+    same = [result(1, config=config(0.1)), result(2, config=config(0.1, "0x7f02"))]
+    trial(tmp_path / "x" / "same", *same, params=config(0.1))
+    trial(tmp_path / "x" / "silent", result(1), result(2, config=config(0.1)), params=config(0.1))
+    rows = "training_iteration,loss,config/opt/lr\n1,1,0.1\n2,1,0.2\n"
+    trial(tmp_path / "x" / "table", params={"opt": {"lr": 0.2}}, csv=rows)
+    skipped = Skipped()
+    log = read(tmp_path / "x", skipped)
+    assert [where for where, why in skipped.counts if why == CHANGED] == ["changed", "table"]
+    assert log.trials["config/opt.lr"].tolist() == [0.2, 0.1, 0.1, 0.2]
+    assert log.trials["status"].tolist() == [None] * 4
+    assert len(log.reports) == 9
+
+
 def test_rows_come_as_they_are_after_a_restore(tmp_path: Path) -> None:
     rows = [result(1), result(2, loss=5.0), result(2, loss=7.0), result(3)]
     trial(tmp_path / "x" / "t", *rows)
@@ -321,6 +361,15 @@ def test_knobs_are_taken_from_the_results_where_their_file_is_lost(tmp_path: Pat
     assert found["config/net.width"].tolist()[0] == 8
     assert found["config/kind"].tolist()[1] == "adam"
     assert found["config/on"].tolist()[1] is True
+
+
+def test_nested_knobs_of_a_table_have_the_names_that_they_have_in_their_file(tmp_path: Path) -> None:
+    trial(tmp_path / "x" / "a", result(1), params={"opt": {"wd": 0.5}})
+    trial(tmp_path / "x" / "b", csv="training_iteration,loss,config/opt/wd\n1,1,0.25\n")
+    (tmp_path / "x" / "b" / "params.json").unlink()
+    found = read(tmp_path / "x").trials
+    assert [name for name in found if name.startswith("config/")] == ["config/opt.wd"]
+    assert found["config/opt.wd"].tolist() == [0.5, 0.25]
 
 
 def test_knobs_that_are_no_values_are_left_out(tmp_path: Path) -> None:

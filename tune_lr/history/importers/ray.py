@@ -25,6 +25,12 @@ _OF_A_TRIAL = {_PARAMS, LINES, CSV, _ERROR}
 _NUMBERED = re.compile(r"_[0-9a-f]{5,8}(?:_[0-9]{5,})?_([0-9]{1,9})(?:_|$)")
 #: In a folder without an experiment's state so many folders are looked at for a trial.
 _LOOKED_AT = 1000
+#: How Python shows what is no plain value; it is another text in every process.
+_ADDRESS = re.compile(r"\bat 0x[0-9a-f]+", re.IGNORECASE)
+_CHANGED = (
+    "a trial whose configuration changed on the way, as under population-based training: "
+    "its last one is taken for all of its reports"
+)
 _LONGEST_ERROR = 1024**2
 _LONGEST_PARAMS = 64 * 1024**2
 #: TERMINATED is said of trials that came to their end and of those that were stopped early.
@@ -67,7 +73,7 @@ class Ray:
             name=path.resolve().name,
             trials=pd.DataFrame(trials),
             reports=pd.DataFrame(reports),
-            metric=state.metric if state.metric in reports else None,
+            metric=results.names.get(state.metric or ""),
             fidelity="epochs",
             counts_from=1,
             descriptors={"trainable": state.trainable} if state.trainable else {},
@@ -114,6 +120,8 @@ def _trial(
         except BadInput as problem:
             skipped.add(f"{name}/{_ERROR}", str(problem))
     config = _config(name, files, told, skipped)
+    if _changed(told):
+        skipped.add(name, _CHANGED)
     return {"trial_id": trial_id, "status": status, "error": error, **config}
 
 
@@ -126,3 +134,18 @@ def _config(name: str, files: Mapping[str, Path], told: Told, skipped: Skipped) 
         except BadInput as problem:
             skipped.add(f"{name}/{_PARAMS}", str(problem))
     return flat_config(config if isinstance(config, dict) else told.config, f"{name}/{_PARAMS}", skipped)
+
+
+def _changed(told: Told) -> bool:
+    """Whether a trial's last result was under other knobs than its first."""
+    if told.began is None or told.config is None or told.began is told.config:
+        return False
+    began, ended = (
+        {
+            key: value
+            for key, value in flat_config(config, "", Skipped()).items()
+            if not (isinstance(value, str) and _ADDRESS.search(value))
+        }
+        for config in (told.began, told.config)
+    )
+    return began != ended

@@ -7,7 +7,7 @@ import math
 from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ RAYS_OWN = frozenset(
         "warmup_time",
     }
 )
+#: Columns that a log's reports have of their own. A metric of such a name gets "_" at its end.
+_OF_REPORTS = ("trial", "epoch", "seconds")
 _EPOCH, _SECONDS = "training_iteration", "time_total_s"
 _NO_EPOCH = "a result without a training_iteration"
 _DEEPEST = 6
@@ -59,12 +61,13 @@ _BLOCK = 4096
 
 @dataclass
 class Told:
-    """What a trial's results say of the trial; the last one counts."""
+    """What a trial's results say of the trial; the last one counts. ``began`` is the first one's config."""
 
     rows: int = 0
     trial_id: str | None = None
     done: bool = False
     config: dict[str, Any] | None = None
+    began: dict[str, Any] | None = None
 
 
 class Results:
@@ -73,6 +76,8 @@ class Results:
     def __init__(self) -> None:
         self._of, self._epochs, self._seconds = array("q"), array("q"), array("d")
         self._metrics = Columns()
+        #: Ray's name of a metric -> the column of it in :meth:`reports`, once these were asked for.
+        self.names: dict[str, str] = {}
 
     def read(self, trial: int, files: Mapping[str, Path], shown: str, skipped: Skipped) -> Told:
         """Add a trial's results; what cannot be read goes to ``skipped``."""
@@ -93,16 +98,27 @@ class Results:
 
     def reports(self) -> dict[str, Any]:
         """All that was read: ``trial``, ``epoch``, ``seconds`` and the metrics."""
-        own = {
-            "trial": np.array(self._of, np.int64),
-            "epoch": np.array(self._epochs, np.int64),
-            "seconds": np.array(self._seconds, np.float64),
-        }
-        return {**own, **self._metrics.arrays(besides=own)}
+        own = (
+            np.array(self._of, np.int64),
+            np.array(self._epochs, np.int64),
+            np.array(self._seconds, np.float64),
+        )
+        found = self._metrics.arrays()
+        taken = {*found, *_OF_REPORTS}
+        for name in found:
+            called = name
+            while name in _OF_REPORTS and called in taken:
+                called += "_"
+            taken.add(called)
+            self.names[name] = called
+        metrics = {self.names[name]: column for name, column in found.items()}
+        return {**dict(zip(_OF_REPORTS, own, strict=True)), **metrics}
 
     def _lines(self, trial: int, file: Path, shown: str, told: Told, skipped: Skipped) -> None:
-        result: dict[str, Any] = {}
-        for result in json_lines(file, skipped, shown):
+        results = json_lines(file, skipped, shown)
+        first = next(results, None)
+        result: dict[str, Any] = first or {}
+        for result in chain([] if first is None else [first], results):
             epoch, seconds = result.get(_EPOCH), result.get(_SECONDS)
             if not isinstance(epoch, (int, float)) or not _counts(epoch):
                 skipped.add(shown, _NO_EPOCH)
@@ -116,6 +132,8 @@ class Results:
         told.trial_id = name if isinstance(name, str) and name else None
         told.done = result.get("done") is True
         told.config = config if isinstance(config, dict) else None
+        began = first.get("config") if first else None
+        told.began = began if isinstance(began, dict) else None
 
     def _table(
         self, trial: int, file: Path, shown: str, seen: Collection[int], told: Told, skipped: Skipped
@@ -165,11 +183,9 @@ class Results:
         self._metrics.extend(count, found)
         if not told.rows:
             told.trial_id = table["trial_id"][-1] or None if "trial_id" in table else None
-            told.config = {
-                name[len(CONFIG) :]: _value(texts[-1])
-                for name, texts in table.items()
-                if name.startswith(CONFIG)
-            }
+            told.began = _knobs(table, 0)
+        if not seen:  # no line could be read that says it better
+            told.config = _knobs(table, -1)
         told.done = "done" in table and table["done"][-1] == "True"
         told.rows += count
 
@@ -212,6 +228,15 @@ def _float(text: str) -> float:
 
 def _says_nan(texts: Sequence[str]) -> bool:
     return any(text.strip().lower() == "nan" for text in texts)
+
+
+def _knobs(table: Mapping[str, Sequence[str]], row: int) -> dict[str, Any]:
+    """The configuration in a row; a table joins nested keys with "/", and dots do so everywhere else."""
+    return {
+        name[len(CONFIG) :].replace("/", "."): _value(texts[row])
+        for name, texts in table.items()
+        if name.startswith(CONFIG)
+    }
 
 
 def _value(text: str) -> str | float | bool | None:
