@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from tests.samples.history import optuna as sample
 from tune_lr.errors import BadInput, TuneLRError
+from tune_lr.history.history import History
 from tune_lr.history.importers import sqlite_files
 from tune_lr.history.importers.optuna import Optuna
 from tune_lr.history.log import Asked, Log, Skipped
@@ -131,7 +132,6 @@ def test_what_optuna_itself_reads(place: tuple[Path, Callable[[], Any]]) -> None
     (log,), skipped = read(path)
     assert (log.metric, log.mode, log.space) == ("accuracy", "max", None)
     assert log.descriptors == {"dataset": "digits"}
-    nones = 0
     for row, trial in zip(log.trials.to_dict("records"), study.trials, strict=True):
         assert row["status"] == ("failed" if trial.number == 3 else "completed")
         assert row["parameters"] == 10 * trial.number
@@ -139,11 +139,64 @@ def test_what_optuna_itself_reads(place: tuple[Path, Callable[[], Any]]) -> None
         assert curve(log, trial.number, "accuracy") == trial.intermediate_values
         for name in ("kind", "only a", "width"):
             found, meant = row[f"config/{name}"], trial.params.get(name)
-            nones += name in trial.params and meant is None
-            assert found == meant or (meant is None and (found is None or math.isnan(found)))
-    reasons = {why: times for (_, why), times in skipped.counts.items()}
-    assert reasons.pop("a parameter that is no text, finite number or truth") == nones > 0
-    assert reasons == {"an attribute of a trial that is no number": 12}
+            if name == "kind":  # of which None is a choice
+                assert found == str(meant)
+            else:
+                assert found == meant or (meant is None and (found is None or math.isnan(found)))
+    assert None in [trial.params["kind"] for trial in study.trials]
+    assert {why: times for (_, why), times in skipped.counts.items()} == {
+        "an attribute of a trial that is no number": 12
+    }
+
+
+def test_a_choice_that_is_none_is_a_choice(place: tuple[Path, Callable[[], Any]], tmp_path: Path) -> None:
+    path, storage = place
+    study = optuna.create_study(storage=storage(), study_name="s")
+    for kind, size in (("a", 3), (None, None)):
+        study.enqueue_trial({"kind": kind, "size": size, "only": None})
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_categorical("kind", ["a", None])
+        trial.suggest_categorical("size", [3, 0.5, None])
+        trial.suggest_categorical("only", [None])
+        return 1.0
+
+    study.optimize(objective, n_trials=2)
+    (log,), _ = read(path)
+    assert log.trials["config/kind"].tolist() == ["a", "None"]
+    assert log.trials["config/size"].tolist() == ["3", "None"]
+    assert log.trials["config/only"].tolist() == ["None", "None"]
+    assert log.space is not None
+    assert log.space["knobs"] == {
+        "kind": {"type": "categorical", "values": ["a", "None"]},
+        "size": {"type": "categorical", "values": ["3", "0.5", "None"]},
+        "only": {"type": "constant", "value": "None"},
+    }
+    (info,) = [one.info for one in History(tmp_path / "store").add(path).imported]
+    assert (info.space, info.outside) == ("s", 0)
+
+
+def test_texts_that_utf_8_lacks_are_written_out(
+    place: tuple[Path, Callable[[], Any]], tmp_path: Path
+) -> None:
+    """Each is an escape in a JSON text, which in a journal is itself within another."""
+    path, storage = place
+
+    def objective(trial: optuna.Trial) -> float:
+        said = trial.suggest_categorical("half", ["\ud800", "whole"]) + "x"
+        study._storage.set_trial_system_attr(trial._trial_id, "fail_reason", said)
+        raise ValueError
+
+    study = optuna.create_study(storage=storage(), study_name="s")
+    study.set_user_attr("who", "\udfff")
+    study.enqueue_trial({"half": "\ud800"})
+    study.optimize(objective, n_trials=1, catch=ValueError)
+    (log,), _ = read(path)
+    assert log.trials["config/half"].tolist() == ["\\ud800"]
+    assert log.trials["error"].tolist() == ["\\ud800x"]
+    assert log.descriptors == {"who": "\\udfff"}
+    (info,) = [one.info for one in History(tmp_path / "store").add(path).imported]
+    assert info.trials == 1
 
 
 def test_values_that_are_not_finite(place: tuple[Path, Callable[[], Any]]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from tune_lr.errors import BadInput
+from tune_lr.history.files import parse_json
 from tune_lr.history.log import Skipped
 
 #: Optuna's names of distributions, those before 3.0 among them -> kind, and whether they are logarithmic.
@@ -59,14 +60,14 @@ class Distribution:
 def parsed(text: str) -> Distribution | None:
     """A distribution as Optuna writes it; None where it is none."""
     try:
-        content = json.loads(text)
+        content = parse_json(text, "a distribution")
         kind, log = _KINDS[content["name"]]
         said = content["attributes"]
         if kind == "categorical":
             choices = said["choices"]
-            return Distribution(kind, choices=tuple(choices)) if isinstance(choices, list) else None
+            return Distribution(kind, choices=_spelled(choices)) if isinstance(choices, list) else None
         return Distribution(kind, said["low"], said["high"], bool(said.get("log")) if log is None else log)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (BadInput, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -108,6 +109,13 @@ def columns_of(
     return {
         f"config/{name}": pd.Series(column, dtype=object).infer_objects() for name, column in columns.items()
     }
+
+
+def _spelled(choices: list[Any]) -> tuple[Any, ...]:
+    """The choices of a knob; where None is one, all are text, since a space has choices of one kind."""
+    if None not in choices:
+        return tuple(choices)
+    return tuple(str(choice) if choice is None or _usable(choice) else choice for choice in choices)
 
 
 def _usable(choice: Any) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tune_lr.errors import BadInput
 from tune_lr.history import files
 from tune_lr.history.importers.optuna_study import Storage, Study
 from tune_lr.history.importers.sqlite_files import Database, database, has_tables
@@ -159,6 +159,6 @@ def _places(ids: Any, wanted: Any) -> tuple[Any, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return files.parse_json(text, "a value")
+    except BadInput:
         return None
