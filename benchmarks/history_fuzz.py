@@ -86,13 +86,16 @@ def imported(log: Path, store: Path) -> str:
     import pyarrow.parquet as pq
 
     from tune_lr.errors import TuneLRError
-    from tune_lr.history.history import History
+    from tune_lr.history.history import FAULT, History
 
     before = seen(log)
     try:
         added = History(store).add(log)
     except TuneLRError:
         added = None
+    for _, why in added.skipped.counts if added else ():
+        if why.startswith(FAULT):
+            return why
     if seen(log) != before:
         return "the log was changed"
     for file in store.rglob("*") if store.exists() else ():

@@ -6,6 +6,9 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+#: Of names that are told in a message.
+_LONGEST_NAME, _MOST_NAMES = 100, 100
+
 
 class TuneLRError(Exception):
     """Base of every error that tune-lr raises on purpose.
@@ -48,10 +51,14 @@ class UnknownName(BadInput):
 
     def __init__(self, field: str, value: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
+        # Comparing costs the square of the length, and names come from strangers' logs too.
+        short = [name for name in names if len(name) <= _LONGEST_NAME][:_MOST_NAMES]
+        near = difflib.get_close_matches(str(value)[:_LONGEST_NAME], short, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        super().__init__(field, value, f"one of: {', '.join(names) or '(none)'}")
-        self.args = (f"{field}: unknown name {shorten(value)}; {hint}known: {', '.join(names) or '(none)'}",)
+        told = ", ".join(name[:_LONGEST_NAME] for name in names[:_MOST_NAMES]) or "(none)"
+        told += f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        super().__init__(field, value, f"one of: {told}")
+        self.args = (f"{field}: unknown name {shorten(value)}; {hint}known: {told}",)
 
 
 class MissingExtra(TuneLRError, ImportError):

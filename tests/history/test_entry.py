@@ -11,6 +11,8 @@ import pytest
 from tune_lr.errors import BadInput
 from tune_lr.history.entry import Entry, make_entry
 from tune_lr.history.log import Asked, Log, Skipped
+from tune_lr.history.matching import outside
+from tune_lr.space import SearchSpace
 
 
 def entry(
@@ -245,3 +247,33 @@ def test_the_id_is_of_the_content_alone() -> None:
     other, _ = entry(trials, losses([2.0, 1.5]))
     assert one.info.id == again.info.id != other.info.id
     pd.testing.assert_frame_equal(one.reports, again.reports)
+
+
+@pytest.mark.parametrize("name", ["kind", "experiment", "metric", "config/lr", "outside"])
+def test_a_metric_of_any_name_is_kept(name: str) -> None:
+    reports = losses([2.0, 1.0]) | {name: [0.5, 0.25]}
+    made, _ = entry({"trial_id": ["a"], "config/lr": ["text"], name.replace("/", "_"): [4.0]}, reports)
+    (kept,) = [one for one in made.reports.columns if one not in ("trial", "epoch", "seconds", "val_loss")]
+    assert made.reports[kept].tolist() == [0.5, 0.25]
+    assert made.trials["config/lr"].tolist() == ["text"]
+
+
+def test_what_a_stranger_says_at_length_is_cut() -> None:
+    long = {"config/note": ["x" * 100_000], "config/" + "y" * 5000: [1]}
+    trials = {"trial_id": ["a"], **long, "val_loss": [1.0]}
+    facts = {str(number): "z" * 100_000 for number in range(1000)}
+    made, skipped = entry(trials, {}, descriptors=facts)
+    assert len(made.info.to_json()) < 400_000
+    assert skipped.counts["columns", "a name of more than 1000 letters"] == 1
+
+
+def test_values_are_as_large_as_they_are() -> None:
+    made, _ = entry({"trial_id": ["a"]}, losses([1e35, 2e35]))
+    assert made.info.best == 1e35
+
+
+def test_one_of_many_numbers_is_found_quickly() -> None:
+    values = [number / 7 for number in range(100_000)]
+    own = {"name": "many", "knobs": {"lr": {"type": "categorical", "values": values}}}
+    trials = {"trial_id": ["a", "b"], "config/lr": [values[77], 0.01], "val_loss": [1.0, 1.0]}
+    assert outside(pd.DataFrame(trials), SearchSpace.from_dict(own)) == ["", "lr"]

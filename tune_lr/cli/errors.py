@@ -66,8 +66,9 @@ def told(error: BaseException, verbose: bool) -> int:
 
 
 def say(text: str) -> None:
-    """A message for the person, on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """A message for the person, on standard error; what would steer the terminal is written out."""
+    safe = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    print(safe, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tune_lr.errors import BadInput
 from tune_lr.history.entry import Entry, TaskInfo
 from tune_lr.history.store import Store
 
@@ -21,7 +22,10 @@ def replaced_by(entry: Entry, earlier: Iterable[TaskInfo], store: Store) -> list
         same_place = (old.origin, old.source) == (info.origin, info.source)
         if not same_place or old.id == info.id or old.trials > info.trials:
             continue
-        before = store.read(old).trials
+        try:
+            before = store.read(old).trials
+        except BadInput:  # damaged: neither read nor thrown away
+            continue
         if all(
             now.get(name, -1) >= epochs
             for name, epochs in zip(before["trial_id"], before["epochs"], strict=True)

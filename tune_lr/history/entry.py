@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, shorten
 from tune_lr.history import matching
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.history.tidy import Tidy, tidy
@@ -21,9 +23,13 @@ from tune_lr.spacefile import load_space, shipped_spaces
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pydantic import TypeAdapter
 
 #: Of a knob that is text so many values are named.
 _VALUES_TOLD = 20
+#: What a footer holds of a stranger's words.
+_LONGEST_TEXT, _MOST_FACTS, _LARGEST_SPACE = 1000, 200, 1024**2
+_ID = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,19 @@ class TaskInfo:
     def from_json(cls, text: str | bytes) -> TaskInfo:
         """Raises BadInput where the text is not what :meth:`to_json` wrote."""
         try:
-            return cls(**json.loads(text))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise BadInput("history", "a file", f"what tune-lr wrote ({error})") from None
+            info: TaskInfo = _schema().validate_json(text)
+        except ValueError as error:
+            raise BadInput("history", "a file", f"what tune-lr wrote ({shorten(str(error))})") from None
+        if not all(map(_ID.fullmatch, (info.id, *info.replaces))):
+            raise BadInput("history", info.id, "an id as tune-lr writes it, of 16 letters and digits")
+        return info
+
+
+@functools.cache
+def _schema() -> TypeAdapter[TaskInfo]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(TaskInfo)
 
 
 @dataclass(frozen=True)
@@ -126,7 +142,7 @@ def make_entry(log: Log, asked: Asked, origin: str, skipped: Skipped) -> Entry:
     trials["outside"] = matching.outside(trials, space) if space else ""
     info = TaskInfo(
         id="",
-        task=storable(asked.task or log.name),
+        task=storable(asked.task or log.name, _LONGEST_TEXT),
         source=log.source,
         origin=storable(f"{origin}#{log.part}" if log.part else origin),
         metric=objective.metric,
@@ -193,7 +209,7 @@ def _space(log: Log, asked: Asked, trials: pd.DataFrame) -> SearchSpace | None:
     if asked.space is not None:
         return load_space(asked.space)
     own = None
-    if log.space is not None:
+    if log.space is not None and len(json.dumps(log.space, default=str)) <= _LARGEST_SPACE:
         with suppress(BadInput):
             own = SearchSpace.from_dict(matching.space_named_as_here(log.space, trials))
     if own is not None and log.source == "tune-lr":
@@ -217,9 +233,11 @@ def _extents(trials: pd.DataFrame) -> dict[str, dict[str, Any]]:
             }
         elif len(column):
             values = [v.item() if hasattr(v, "item") else v for v in column.unique()[:_VALUES_TOLD]]
+            values = [v[:_LONGEST_TEXT] if isinstance(v, str) else v for v in values]
             found[str(name)[len(matching.CONFIG) :]] = {"values": values}
     return found
 
 
 def _texts(found: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in found.items() if value is not None}
+    said = [(str(name), str(value)) for name, value in found.items() if value is not None]
+    return {name[:_LONGEST_TEXT]: value[:_LONGEST_TEXT] for name, value in said[:_MOST_FACTS]}

@@ -66,8 +66,9 @@ def here(path: str) -> Iterator[Path]:
     Raises:
         BadInput: the URI cannot be read, or holds too much.
     """
+    path = path.removeprefix("file://")
     if "://" not in path:
-        named = Path(path).expanduser()
+        named = Path(os.path.abspath(os.path.expanduser(path)))  # "." has no name
         # What a person names may be a link; what lies below it may not lead out.
         yield Path(os.path.realpath(named)) if os.path.islink(named) else named
         return
@@ -80,8 +81,8 @@ def here(path: str) -> Iterator[Path]:
             if files.du(root) > _LARGEST_COPY:
                 raise BadInput("PATH", path, f"at most {_LARGEST_COPY} bytes")
             files.get(root, str(target), recursive=bool(files.isdir(root)))
-        except (OSError, ValueError, ImportError) as error:
-            if isinstance(error, BadInput):
-                raise
+        except BadInput:
+            raise
+        except Exception as error:  # every filesystem has errors of its own
             raise BadInput("PATH", path, f"a file or folder that can be read ({error})") from error
         yield target

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,12 +15,18 @@ from tune_lr.history.adding import replaced_by
 from tune_lr.history.entry import Entry, TaskInfo, make_entry
 from tune_lr.history.finder import find, here
 from tune_lr.history.frames import log_of_frame, reports_frame, trials_frame
-from tune_lr.history.log import Asked, Skipped
+from tune_lr.history.importers.base import Importer
+from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.history.progress import telling
 from tune_lr.history.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Begins the reason why a log was passed over that should not have been.
+FAULT = "a fault of tune-lr"
+
+_LOGGER = logging.getLogger(__name__)
 
 Outcome = Literal["new", "known", "replaces", "would be added"]
 
@@ -127,20 +134,16 @@ class History:
         earlier = self._store.infos()
         with here(text) as local, telling(progress, local):
             for importer, claimed in find(local, added.skipped):
-                inside = claimed.relative_to(local).as_posix()
-                origin, passed_over = _origin(text, inside), Skipped()
-                try:
-                    for log in importer.read(claimed, asked, passed_over):
-                        skipped = passed_over.handed_over()
-                        try:
-                            entry = make_entry(log, asked, origin, skipped)
-                            added.imported.append(_take(self._store, entry, skipped, earlier, dry_run))
-                        except TuneLRError as error:  # the next of the same file may do
-                            skipped.add(log.part or claimed.name, str(error))
-                            added.skipped.counts.update(skipped.counts)
-                except TuneLRError as error:
-                    passed_over.add(claimed.name, str(error))
-                added.skipped.counts.update(passed_over.counts)
+                origin = _origin(text, claimed.relative_to(local).as_posix())
+                logs = _Logs(importer, claimed, asked)
+                for log, skipped in logs:
+                    try:
+                        entry = make_entry(log, asked, origin, skipped)
+                        added.imported.append(_take(self._store, entry, skipped, earlier, dry_run))
+                    except Exception as error:  # the next of the same file may do
+                        skipped.add(log.part or claimed.name, _reason(error))
+                        added.skipped.counts.update(skipped.counts)
+                added.skipped.counts.update(logs.skipped.counts)
         return added
 
     def remove(self, name: str) -> list[TaskInfo]:
@@ -209,6 +212,30 @@ class History:
     def __repr__(self) -> str:
         where = self._store.where if self._store else "memory"
         return f"<History in {where}: {len(self.tasks())} imports>"
+
+
+class _Logs:
+    """The experiments that an importer finds, each with what was passed over of it, up to where it fails."""
+
+    def __init__(self, importer: Importer, path: Path, asked: Asked) -> None:
+        self._importer, self._path, self._asked = importer, path, asked
+        #: What was passed over since the last experiment.
+        self.skipped = Skipped()
+
+    def __iter__(self) -> Iterator[tuple[Log, Skipped]]:
+        try:
+            for log in self._importer.read(self._path, self._asked, self.skipped):
+                yield log, self.skipped.handed_over()
+        except Exception as error:
+            self.skipped.add(self._path.name, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Why a log was passed over; what is no error that is made on purpose is a fault of ours, and said so."""
+    if isinstance(error, TuneLRError):
+        return str(error)
+    _LOGGER.debug("importing a log", exc_info=error)
+    return f"{FAULT}, {type(error).__name__}: {error}"
 
 
 def _take(store: Store, entry: Entry, skipped: Skipped, earlier: list[TaskInfo], dry_run: bool) -> Import:

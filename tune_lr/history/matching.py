@@ -194,9 +194,11 @@ def _fits(knob: Knob, column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 def _among(column: pd.Series[Any], allowed: tuple[Any, ...]) -> np.ndarray[Any, Any]:
     """Where a column has one of the values; true and false are also read from text."""
     if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in allowed):
-        numbers = _as_numbers(column)
-        near = [np.isclose(numbers, float(value), rtol=1e-9, atol=0) for value in allowed]
-        found: np.ndarray[Any, Any] = np.logical_or.reduce(near)
+        numbers, known = _as_numbers(column), np.sort(np.array(allowed, dtype=np.float64))
+        after = np.searchsorted(known, numbers).clip(1, len(known)) if len(known) else np.array([], int)
+        found = np.zeros(len(numbers), dtype=bool)
+        for place in (after - 1, np.minimum(after, len(known) - 1)) if len(known) else ():
+            found |= np.isclose(numbers, known[place], rtol=1e-9, atol=0)
         return found
     if all(isinstance(value, bool) for value in allowed):
         spelled = {text for text, truth in TRUTHS.items() if truth in allowed}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tune_lr.objective import WORST_LOSS, Objective
+from tune_lr.objective import Objective
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def outcome(
     finite = np.isfinite(values)
     diverged = _diverged(codes, epochs, values, trials)
     sign = 1.0 if objective.mode == "min" else -1.0
-    losses = np.clip(sign * values[finite], -WORST_LOSS, WORST_LOSS)
+    losses = sign * values[finite]
     if objective.scope == "best":
         lowest = np.full(trials, np.inf)
         np.minimum.at(lowest, codes[finite], losses)

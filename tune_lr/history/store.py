@@ -68,7 +68,8 @@ class Store:
         return _unpacked(info, table)
 
     def has(self, info: TaskInfo) -> bool:
-        return bool(self._files.exists(self._path(info.id)))
+        """Whether a sound file of an import is there, be it one that was replaced."""
+        return bool(self._files.exists(self._path(info.id))) and self._info(f"{info.id}.parquet") is not None
 
     def write(self, entry: Entry) -> None:
         """Put an import in place; a reader sees all of it or nothing.
@@ -139,11 +140,14 @@ class Store:
         try:
             with self._files.open(f"{self._root}/{name}", "rb") as file:
                 footer = (pq.read_metadata(file).metadata or {}).get(_FOOTER)
-            return TaskInfo.from_json(footer or b"")
+            info = TaskInfo.from_json(footer or b"")
+            if name != f"{info.id}.parquet":
+                raise BadInput("history", name, f"the name {info.id}.parquet, by which its footer calls it")
+            return info
         except FileNotFoundError:  # removed in the meantime
             return None
         except (OSError, ValueError) as error:
-            warnings.warn(f"{name} in {self.where} is no import of tune-lr: {error}", stacklevel=2)
+            warnings.warn(f"{name!a} in {self.where} is no import of tune-lr: {error}", stacklevel=2)
             return None
 
     def _path(self, name: str) -> str:

@@ -32,9 +32,13 @@ _OWN = {
     "seed",
     "outside",
     "error",
+    "kind",
+    "experiment",
+    "metric",
 }
 _OF_TRIALS = {"trial_id", "status", "seed", "error"}
 _OF_REPORTS = {"trial", "epoch", "seconds"}
+_LONGEST_NAME = 1000
 _SEEDS = ("seed", "random_seed")
 _STATUSES = frozenset(get_args(Status))
 
@@ -53,7 +57,9 @@ class Tidy:
 
     def named(self, metric: str | None) -> str | None:
         """What a metric of the source is called here."""
-        return None if metric is None else self.renamed.get(metric, metric)
+        if metric is None or metric in self.renamed:
+            return self.renamed.get(metric or "")
+        return f"{metric}_" if metric in _OWN and f"{metric}_" in self.metrics else metric
 
     def judged(self, objective: Objective, by_final: bool) -> tuple[pd.DataFrame, float | None]:
         """The trials with ``epochs``, ``best`` and their status, and the best of all.
@@ -137,12 +143,18 @@ def _new_names(frame: pd.DataFrame, own: Container[str], asked: Asked) -> dict[s
             found[column] = CONFIG + new if inside else new
         elif column not in own and column in _OWN:
             found[column] = f"{column}_"
+        elif column != bare and own is _OF_REPORTS:  # a metric of such a name would be taken for a knob
+            found[column] = f"{CONFIG[:-1]}_{bare}"
     return found
 
 
 def _renamed(frame: pd.DataFrame, names: Mapping[str, str], skipped: Skipped) -> pd.DataFrame:
     """A frame under the new names; of several columns of one name the first."""
     frame = frame.rename(columns=dict(names))
+    long = np.array([len(str(name)) > _LONGEST_NAME for name in frame.columns], dtype=bool)
+    if long.any():
+        skipped.add("columns", f"a name of more than {_LONGEST_NAME} letters", int(long.sum()))
+        frame = frame.loc[:, ~long]
     twice = frame.columns.duplicated()
     if twice.any():
         skipped.add("columns", "a name that another column has", int(twice.sum()))

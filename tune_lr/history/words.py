@@ -29,7 +29,7 @@ def likely_metric(metrics: Sequence[str]) -> str:
     Raises:
         Missing: the names do not tell.
     """
-    plain = {re.sub(r"[/.\- ]", "_", name).lower(): name for name in reversed(metrics)}
+    plain = {re.sub(r"[/.\- ]", "_", name).lower().rstrip("_"): name for name in reversed(metrics)}
     for name in _LIKELY:
         if name in plain:
             return plain[name]

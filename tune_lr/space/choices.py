@@ -37,9 +37,11 @@ class CategoricalKnob(Knob):
             values = tuple(float(value) for value in values)
         if len({type(value) for value in values}) > 1:
             raise BadInput("values", list(values), "one kind: all text, all numbers, or all true/false")
-        for i, value in enumerate(values):
-            if value in values[:i]:
+        seen: set[Value] = set()
+        for value in values:
+            if value in seen:
                 raise BadInput("values", value, "values that differ from each other")
+            seen.add(value)
         object.__setattr__(self, "values", values)
 
     def every(self) -> tuple[Value, ...]:
