@@ -114,7 +114,9 @@ def _flatten(
 ) -> None:
     for name, value in config.items():
         key = in_utf8(f"{prefix}{name}")
-        if isinstance(value, Mapping) and depth < DEEPEST_CONFIG:
+        if key in found:  # "a.b" beside a "b" in "a"
+            skipped.add(where, f"a second value of {key.removeprefix(CONFIG)!r}")
+        elif isinstance(value, Mapping) and depth < DEEPEST_CONFIG:
             _flatten(value, f"{key}.", found, where, skipped, depth + 1)
         elif isinstance(value, str):
             found[key] = in_utf8(value)
