@@ -50,6 +50,7 @@ def test_a_missing_metric_names_what_was_reported() -> None:
     [
         ({"mode": "least"}, "mode"),
         ({"scope": "avg-0"}, "scope"),
+        ({"scope": "avg-" + "9" * 5000}, "scope"),
         ({"scope": "median"}, "scope"),
         ({"metric": ""}, "metric"),
     ],

@@ -17,7 +17,13 @@ from tune_lr.errors import BadInput
 #: The loss that stands for "diverged": finite, since engines break on NaN and infinities.
 WORST_LOSS = 1e30
 
-_AVERAGE = re.compile(r"avg-([1-9][0-9]*)")
+#: No trial has a billion reports.
+_AVERAGE = re.compile(r"avg-([1-9][0-9]{0,8})")
+
+
+def is_scope(said: object) -> bool:
+    """Whether it is ``best``, ``last`` or ``avg-K``."""
+    return isinstance(said, str) and (said in ("best", "last") or _AVERAGE.fullmatch(said) is not None)
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,10 @@ class Objective:
             raise BadInput("metric", self.metric, "the name of a reported value")
         if self.mode not in ("min", "max"):
             raise BadInput("mode", self.mode, "min or max")
-        if self.scope not in ("best", "last") and not _AVERAGE.fullmatch(self.scope):
-            raise BadInput("scope", self.scope, "best, last, or avg-K with a whole number K >= 1")
+        if not is_scope(self.scope):
+            raise BadInput(
+                "scope", self.scope, "best, last, or avg-K with a whole number K from 1 to 10^9 - 1"
+            )
 
     def loss(self, value: Any) -> float | None:
         """One reported value as a loss (lower is better), or None where it is no finite number.

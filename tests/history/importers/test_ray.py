@@ -233,6 +233,15 @@ def test_a_state_of_rubbish_costs_nothing_else(tmp_path: Path, content: Any) -> 
     assert log.reports["loss"].tolist() == [1.0]
 
 
+def test_a_state_that_is_huge_is_not_read(tmp_path: Path) -> None:
+    trial(tmp_path / "x" / "t", result(1))
+    with (tmp_path / "x" / "experiment_state-1.json").open("wb") as file:
+        file.truncate(129 * 1024**2)
+    skipped = Skipped()
+    assert len(read(tmp_path / "x", skipped).trials) == 1
+    assert any("a file of at most" in why for _, why in skipped.counts)
+
+
 # Results --------------------------------------------------------------------------------------------------
 
 

@@ -421,6 +421,35 @@ def test_what_folders_tell(tmp_path: Path) -> None:
     ]
 
 
+def test_a_report_is_looked_for_once_in_a_line(tmp_path: Path) -> None:
+    path, begin = make_old(tmp_path, "trial_id,loss,epoch,st_status,st_decision\n"), "[tune-metric]:"
+    said = f"{begin} none {begin}\t" + json.dumps({"epoch": 1, "loss": 0.5, "note": f"{begin} {{"}) + " \n"
+    trial(path / "0", f"{begin}{{" * 100_000 + "\n" + said)
+    started = time.monotonic()
+    log, skipped = read(path)
+    assert time.monotonic() - started < 5
+    assert curve(log, "0", "loss") == {1: 0.5}
+    assert not any("no JSON" in line for line in skipped)
+
+
+def test_what_a_backend_adds_for_itself_is_no_knob(tmp_path: Path) -> None:
+    path = make_old(tmp_path, "trial_id,loss,epoch,st_status,st_decision\n")
+    trial(path / "0", line(epoch=1, loss=0.5), lr=0.1, tune_function_root="/x", tune_function_hash="0a")
+    log, _ = read(path)
+    assert [name for name in log.trials if name.startswith("config/")] == ["config/lr"]
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "77/config.json"])
+def test_a_small_file_that_is_huge_is_not_read(tmp_path: Path, name: str) -> None:
+    path = make_old(tmp_path)
+    trial(path / "77", lr=0.1)
+    with (path / name).open("ab") as file:
+        file.truncate(65 * 1024**2)
+    log, skipped = read(path)
+    assert any("a file of at most" in line for line in skipped)
+    assert len(log.trials) > 1
+
+
 def test_a_pause_that_lasts_is_one_and_nothing_more_is_read(tmp_path: Path) -> None:
     path = make_old(tmp_path)
     trial(path / "1", line(epoch=1, accuracy=9.0) + line(epoch=2, accuracy=9.0), "", "pause")

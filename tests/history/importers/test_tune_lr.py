@@ -243,8 +243,31 @@ def test_another_versions_description_is_taken_as_far_as_it_goes(written: Callab
     log, skipped = read(written(ASK, description={"format": 99, "job": job, "versions": ["new"]}))
     assert (log.metric, log.mode, log.scope, log.space) == (None, None, "best", None)
     assert log.name == "train_it"
-    assert len(skipped) == 1
+    assert len(skipped) == 2
     assert "name of the space" in skipped[0]
+
+
+@pytest.mark.parametrize("scope", ["foo", "", 7, "avg-0", "avg-" + "9" * 5000])
+def test_a_scope_that_is_none_is_the_best_report(
+    scope: Any, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = written(ASK, report(1, metrics={"accuracy": 0.5}), description={"job": {**JOB, "scope": scope}})
+    log, skipped = read(path)
+    assert log.scope == "best"
+    (line,) = skipped
+    assert line.startswith("experiment.json: scope")
+    assert len(line) < 130
+    (info,) = [one.info for one in History(tmp_path / "store").add(path).imported]
+    assert (info.scope, info.best) == ("best", 0.5)
+
+
+def test_a_description_that_is_huge_is_not_read(written: Callable[..., Path]) -> None:
+    path = written({"event": "session", "asked": {"metric": "loss"}}, ASK, report(1, metrics={"loss": 0.5}))
+    with (path / "experiment.json").open("ab") as file:
+        file.truncate(65 * 1024**2)
+    log, (line,) = read(path)
+    assert "a file of at most" in line
+    assert log.metric == "loss"
 
 
 def test_a_journal_without_a_trial_is_refused(written: Callable[..., Path]) -> None:

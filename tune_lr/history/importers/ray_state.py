@@ -14,6 +14,9 @@ from tune_lr.errors import BadInput
 from tune_lr.history.files import entries, parse_json, read_json
 from tune_lr.history.log import Skipped
 
+#: A trial takes some ten kilobytes.
+_LARGEST_STATE = 128 * 1024**2
+
 
 @dataclass(frozen=True)
 class TrialState:
@@ -48,7 +51,7 @@ def read_state(path: Path, skipped: Skipped) -> State:
     """The newest state of an experiment's folder that can be read; an empty one where there is none."""
     for file in reversed([one for one in entries(path, path) if is_state(one)]):
         try:
-            content = read_json(file)
+            content = read_json(file, _LARGEST_STATE)
         except BadInput as error:
             skipped.add(file.name, str(error))
             continue

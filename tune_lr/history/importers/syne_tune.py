@@ -31,6 +31,7 @@ _SAID = ("time_attr", "resource_attr")
 #: Of ``metadata.json``, what is no fact of the task.
 _TECHNICAL = frozenset({"config_space", "metric_names", "metric_mode", "metric", "max_t", "time_attr"})
 _MOST_FACTS, _LONGEST_FACT = 50, 1000
+_LARGEST_METADATA = 64 * 1024**2
 
 
 class SyneTune:
@@ -81,7 +82,7 @@ def _metadata(path: Path, skipped: Skipped) -> dict[str, Any]:
     if not os.path.lexists(path / _METADATA):
         return {}
     try:
-        content = read_json(path / _METADATA)
+        content = read_json(path / _METADATA, _LARGEST_METADATA)
     except BadInput as error:
         skipped.add(_METADATA, str(error))
         return {}

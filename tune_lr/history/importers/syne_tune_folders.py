@@ -15,7 +15,13 @@ from tune_lr.history.files import HEAD, entries, lines, open_plain, parse_json, 
 from tune_lr.history.importers.syne_tune_table import LARGEST_EPOCH, is_metric, resource_of
 from tune_lr.history.log import Skipped
 
-_REPORT = re.compile(rb"\[tune-metric\]:\s*(\{.*\})\s*$")
+#: Where a report begins. That it ends with the line is looked at apart, since one pattern for both would go
+#: through the rest of the line at every such place.
+_REPORT = re.compile(rb"\[tune-metric\]:\s*(?=\{)")
+#: What a backend adds to a configuration for itself.
+_TECHNICAL = ("tune_function_root", "tune_function_hash")
+#: A configuration is some kilobytes.
+_LARGEST_CONFIG = 16 * 1024**2
 _TRACEBACK = b"Traceback (most recent call last):"
 
 
@@ -31,10 +37,13 @@ def config(folder: Path, skipped: Skipped) -> Any:
     if not os.path.lexists(file):
         return None
     try:
-        return read_json(file)
+        found = read_json(file, _LARGEST_CONFIG)
     except BadInput as error:
         skipped.add(folder.name, str(error))
         return None
+    if isinstance(found, dict):
+        return {name: value for name, value in found.items() if name not in _TECHNICAL}
+    return found
 
 
 def marker(folder: Path) -> str | None:
@@ -80,8 +89,9 @@ class Printed:
             return
         try:
             for line in lines(file, skipped, where):
-                if match := _REPORT.search(line):
-                    self._add(match[1], position, said, where, skipped)
+                found = _REPORT.search(line)
+                if found and (text := line[found.end() :].rstrip()).endswith(b"}"):
+                    self._add(text, position, said, where, skipped)
         except BadInput as error:
             skipped.add(where, str(error))
 

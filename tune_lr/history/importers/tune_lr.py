@@ -20,6 +20,7 @@ from tune_lr.history.columns import Columns, flat_config
 from tune_lr.history.files import head, json_lines, read_json
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.journal import NON_FINITE, Status
+from tune_lr.objective import is_scope
 from tune_lr.space import SearchSpace
 
 _DESCRIPTION, _JOURNAL = "experiment.json", "journal.jsonl"
@@ -29,6 +30,7 @@ _SESSION = b'{"event":"session"'
 _FACTS = ("trainer", "engine", "searcher", "trial_scheduler", "seed")
 _STATUSES = frozenset(get_args(Status))
 _LARGEST_EPOCH = 2**53
+_LARGEST_DESCRIPTION = 64 * 1024**2
 
 
 class TuneLR:
@@ -61,7 +63,7 @@ class TuneLR:
             reports=heard.reports(),
             metric=job["metric"] if isinstance(job.get("metric"), str) else None,
             mode=job["mode"] if job.get("mode") in ("min", "max") else None,
-            scope=job["scope"] if isinstance(job.get("scope"), str) else "best",
+            scope=_scope(job, _DESCRIPTION if "scope" in said else _JOURNAL, skipped),
             fidelity="epochs",
             counts_from=1,
             space=_space(job.get("space"), skipped),
@@ -146,7 +148,7 @@ def _seconds(said: object) -> float:
 def _description(path: Path, skipped: Skipped) -> tuple[dict[str, Any], dict[str, str]]:
     """The job and the versions, as far as ``experiment.json`` has them."""
     try:
-        content = read_json(path / _DESCRIPTION)
+        content = read_json(path / _DESCRIPTION, _LARGEST_DESCRIPTION)
     except BadInput as error:
         skipped.add(_DESCRIPTION, str(error))
         return {}, {}
@@ -155,6 +157,16 @@ def _description(path: Path, skipped: Skipped) -> tuple[dict[str, Any], dict[str
         return {}, {}
     versions = content.get("versions")
     return content["job"], {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
+
+
+def _scope(job: Mapping[str, Any], where: str, skipped: Skipped) -> str:
+    """What decides about a trial; its best report where the job does not say what we know."""
+    scope = job.get("scope")
+    if is_scope(scope):
+        return str(scope)
+    if scope is not None:
+        skipped.add(where, f"scope {str(scope)[:50]!r}, which is none that is known: best is taken")
+    return "best"
 
 
 def _space(said: object, skipped: Skipped) -> dict[str, Any] | None:
