@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tune_lr.errors import BadInput
-from tune_lr.history.entry import Entry, make_entry
+from tune_lr.history.entry import Entry, TaskInfo, make_entry
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.history.matching import outside
 from tune_lr.space import SearchSpace
@@ -104,6 +105,19 @@ def test_where_the_final_value_counts_reports_only_led_there() -> None:
     assert made.trials["best"].tolist() == [0.5, 0.5, 0.25]
     assert made.trials["status"].tolist() == ["completed"] * 3
     assert made.info.best == 0.25
+    assert made.info.by_final
+
+
+def test_reports_count_where_no_trial_has_a_final_value() -> None:
+    made, _ = entry({"trial_id": ["a"]}, losses([0.1, 0.9]), by_final=True)
+    assert (made.info.best, made.info.by_final) == (0.1, False)
+
+
+def test_a_footer_from_before_final_values_is_read() -> None:
+    made, _ = entry({"trial_id": ["a"]}, losses([0.1, 0.9]))
+    told = json.loads(made.info.to_json())
+    told.pop("by_final")
+    assert TaskInfo.from_json(json.dumps(told)) == made.info
 
 
 def test_a_metric_may_bear_the_name_of_a_column_of_trials() -> None:

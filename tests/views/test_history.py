@@ -19,7 +19,7 @@ from tune_lr.history.entry import TaskInfo
 from tune_lr.history.history import History
 from tune_lr.spacefile import load_space
 from tune_lr.views import draw
-from tune_lr.views.history import as_json, bars, list_tasks, show_task
+from tune_lr.views.history import as_json, bars, list_tasks, objective, show_task
 from tune_lr.views.history_added import skipped_lines
 from tune_lr.views.history_coverage import BINS, CHOICES, OTHERS, Covered, coverage
 from tune_lr.views.history_curves import MOST, curves_of
@@ -216,6 +216,13 @@ def test_what_is_said_of_one() -> None:
     ):
         assert said in text
     assert re.search(r"  lr +log float +0.0001 to 1 +40 +\S+ to \S+ +[▁▂▃▄▅▆▇█·]{12} ", text)
+
+
+def test_what_decides_about_a_trial_is_said() -> None:
+    assert objective(task(best=0.7)) == "val_loss (min), best report; best 0.7"
+    assert objective(task(scope="avg-3", best=None)) == "val_loss (min), avg-3"
+    final = task(by_final=True, best=0.7)
+    assert objective(final) == "val_loss (min), final value, else best report; best 0.7"
 
 
 def test_bars() -> None:

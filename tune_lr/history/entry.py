@@ -62,6 +62,7 @@ class TaskInfo:
         versions: what wrote the log.
         notes: what was passed over, or understood in a way that may surprise.
         replaces: ids of earlier imports of the same log, which no longer count.
+        by_final: whether a trial's final value decides about it, where it has one, and not its reports.
     """
 
     id: str
@@ -89,6 +90,7 @@ class TaskInfo:
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     replaces: list[str] = field(default_factory=list)
+    by_final: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=True)
@@ -165,6 +167,7 @@ def make_entry(log: Log, asked: Asked, origin: str, skipped: Skipped) -> Entry:
         descriptors=_texts({**log.descriptors, **asked.describe}),
         versions=_texts(log.versions),
         notes=made.notes,
+        by_final=log.by_final and objective.metric in made.trials,
     )
     entry = Entry(info, trials, made.reports)
     return replace(entry, info=replace(info, id=digest(entry)))
@@ -174,7 +177,7 @@ def digest(entry: Entry) -> str:
     """A hash of what was imported: neither where it lay nor what wrote the file changes it."""
     found = hashlib.sha256()
     told = asdict(entry.info)
-    for name in ("id", "origin", "notes", "replaces", "versions"):
+    for name in ("id", "origin", "notes", "replaces", "versions", "by_final"):
         told.pop(name)
     found.update(json.dumps(told, sort_keys=True).encode())
     for name in entry.trials.columns:

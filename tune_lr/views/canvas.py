@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#333333"
+#: What is further from nought is left out of pictures, whose margins must be floats too.
+FURTHEST = 1e200
 _GRID = "#e6e6e6"
 
 

@@ -133,8 +133,9 @@ def metric_of(info: TaskInfo) -> str:
 
 
 def objective(info: TaskInfo) -> str:
-    """What was optimized, over which reports of a trial, and the best of it."""
-    scope = f", {info.scope} report" if info.scope in ("best", "last") else f", {info.scope}"
+    """What was optimized, what of a trial decides about it, and the best of it."""
+    scope = f"{info.scope} report" if info.scope in ("best", "last") else info.scope
+    scope = f", final value, else {scope}" if info.by_final else f", {scope}"
     best = "" if info.best is None else f"; best {brief(info.best)}"
     return f"{metric_of(info)}{scope}{best}"
 

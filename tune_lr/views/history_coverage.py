@@ -13,6 +13,7 @@ from tune_lr.errors import BadInput
 from tune_lr.history.matching import CONFIG, knob_columns, unmatched_keys
 from tune_lr.space import Knob, SearchSpace
 from tune_lr.space.ranges import IntKnob, RangeKnob
+from tune_lr.views.canvas import FURTHEST
 from tune_lr.views.words import brief
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _covered(name: str, knob: Knob | None, column: pd.Series[Any], good: Any) ->
             return _in_range(name, knob, numbers, good)
     if knob is None:
         numbers = _numbers(column)
-        if numbers is not None and len(np.unique(numbers)) > FEW:
+        if numbers is not None and len(np.unique(numbers[np.abs(numbers) <= FURTHEST])) > FEW:
             return _of_numbers(name, numbers, good)
         if numbers is not None:
             order = np.argsort(numbers, kind="stable")
@@ -142,10 +143,15 @@ def _in_range(name: str, knob: RangeKnob, numbers: Any, good: Any) -> Covered:
 
 
 def _of_numbers(name: str, numbers: Any, good: Any) -> Covered:
-    """Numbers of which no space says how far they may go: seen from the least to the greatest."""
-    low, high = float(numbers.min()), float(numbers.max())
+    """Numbers of which no space says how far they may go: seen from the least to the greatest.
+
+    Those that are too far out for a picture are outside.
+    """
+    inside = np.abs(numbers) <= FURTHEST
+    kept = numbers[inside]
+    low, high = float(kept.min()), float(kept.max())
     log = low > 0 and high / low >= 100
-    return _binned(name, "number", False, log, _edges(low, high, log), numbers, good, numbers)
+    return _binned(name, "number", False, log, _edges(low, high, log), kept, good[inside], numbers)
 
 
 def _edges(low: float, high: float, log: bool) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
 from tune_lr.history.matching import CONFIG
 from tune_lr.journal import Status
+from tune_lr.views.canvas import FURTHEST
 from tune_lr.views.curves import Curve, Curves
 from tune_lr.views.words import brief
 
@@ -23,33 +25,52 @@ MOST = 300
 _UNSAID: Status = "completed"
 
 
-def curves_of(info: TaskInfo, trials: pd.DataFrame, reports: pd.DataFrame) -> Curves:
+@dataclass
+class PastCurves(Curves):
+    """Curves, and how many reports of them hold values too far out to be drawn."""
+
+    beyond: int = 0
+
+
+def curves_of(info: TaskInfo, trials: pd.DataFrame, reports: pd.DataFrame) -> PastCurves:
     """The curves of one experiment; a trial without reports has none."""
     trials = trials.reset_index(drop=True)
     chosen = trials.iloc[_chosen(info, trials)]
     best = chosen["trial_id"].iloc[0] if len(chosen) and _has_best(info, chosen) else None
-    found = [_curve(row) for row in chosen.to_dict("records")]
+    found, beyond, beyond_of_lr = [_curve(row) for row in chosen.to_dict("records")], 0, 0
     by_id = dict(zip(chosen["trial_id"].tolist(), found, strict=True))
     rows = reports[reports["trial_id"].isin(list(by_id))].sort_values("epoch", kind="stable")
     for trial_id, group in rows.groupby("trial_id", sort=False, observed=True):
         curve = by_id[trial_id]
         if info.metric is not None and info.metric in group:
-            curve.epochs, curve.values = _finite(group, info.metric)
+            curve.epochs, curve.values, more = _drawable(group, info.metric)
+            beyond += more
         if "lr" in group:
-            curve.lr_epochs, curve.lrs = _finite(group, "lr")
+            curve.lr_epochs, curve.lrs, more = _drawable(group, "lr")
+            beyond_of_lr += more
     unit = info.fidelity.removesuffix("s")
-    if not any(curve.values for curve in found):
+    if not any(curve.values for curve in found) and not beyond:
         unit = "trial"
-        _one_point_each(found, chosen)
+        beyond = _one_point_each(found, chosen)
     metric = "value" if info.metric is None else brief(info.metric)
-    return Curves(metric, info.mode or "min", found, None if best is None else brief(best), [], [], unit)
+    best = None if best is None else brief(best)
+    return PastCurves(metric, info.mode or "min", found, best, [], [], unit, beyond + beyond_of_lr)
 
 
-def _one_point_each(found: list[Curve], chosen: pd.DataFrame) -> None:
-    """Where nothing was reported on the way, what each trial came to, in the order in which they began."""
+def _one_point_each(found: list[Curve], chosen: pd.DataFrame) -> int:
+    """Where nothing was reported on the way, what each trial came to, in the order in which they began.
+
+    Returns how many are too far out to be drawn.
+    """
+    beyond = 0
     for curve, place, value in zip(found, chosen.index.tolist(), chosen["best"].tolist(), strict=True):
-        if value is not None and math.isfinite(value):
+        if value is None or not math.isfinite(value):
+            continue
+        if abs(value) > FURTHEST:
+            beyond += 1
+        else:
             curve.epochs, curve.values = [place + 1], [float(value)]
+    return beyond
 
 
 def _chosen(info: TaskInfo, trials: pd.DataFrame) -> list[int]:
@@ -78,9 +99,11 @@ def _curve(row: dict[Any, Any]) -> Curve:
     return Curve(brief(row["trial_id"]), known, cast("dict[str, object]", config))
 
 
-def _finite(group: pd.DataFrame, name: str) -> tuple[list[int], list[float]]:
+def _drawable(group: pd.DataFrame, name: str) -> tuple[list[int], list[float], int]:
+    """Epochs and finite values, and how many more are too far out."""
     import pandas as pd
 
     values = pd.to_numeric(group[name], errors="coerce").to_numpy(dtype="float64", na_value=np.nan)
-    there = np.isfinite(values)
-    return group["epoch"].to_numpy()[there].tolist(), values[there].tolist()
+    finite = np.isfinite(values)
+    there = finite & (np.abs(values) <= FURTHEST)
+    return group["epoch"].to_numpy()[there].tolist(), values[there].tolist(), int((finite & ~there).sum())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tune_lr.errors import MissingExtra
 from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curves, best_label
 from tune_lr.views.history_coverage import Covered, coverage
-from tune_lr.views.history_curves import curves_of
+from tune_lr.views.history_curves import PastCurves, curves_of
 from tune_lr.views.history_plot import ALL, GOOD, panel_title, shown, title
 from tune_lr.views.page import add_lines, scale
 from tune_lr.views.words import STATUSES, brief
@@ -38,7 +38,7 @@ def page(info: TaskInfo, trials: pd.DataFrame, reports: pd.DataFrame) -> str:
     return drawn
 
 
-def _figure(info: TaskInfo, found: Curves, knobs: list[Covered]) -> Any:
+def _figure(info: TaskInfo, found: PastCurves, knobs: list[Covered]) -> Any:
     from plotly.subplots import make_subplots
 
     rows = 1 + math.ceil(len(knobs) / _ACROSS)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tune_lr.views.canvas import dress, literal, logarithmic, sheet
+from tune_lr.views.canvas import FURTHEST, dress, literal, logarithmic, sheet
 from tune_lr.views.curves import BEST_COLOUR, COLOURS, Curves
 from tune_lr.views.history_coverage import Covered, coverage
-from tune_lr.views.history_curves import curves_of
+from tune_lr.views.history_curves import PastCurves, curves_of
 from tune_lr.views.plot import losses, rates
-from tune_lr.views.words import brief
+from tune_lr.views.words import brief, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,13 +49,15 @@ def figure(info: TaskInfo, trials: pd.DataFrame, reports: pd.DataFrame) -> Figur
 
 
 def shown(covered: Sequence[Covered]) -> list[Covered]:
-    """The knobs that have a panel: those that vary, the space's own first."""
-    return [knob for knob in covered if knob.varies][:KNOBS]
+    """The knobs that have a panel: those that vary over a range that can be drawn, the space's own first."""
+    drawable = (knob for knob in covered if max(map(abs, knob.edges), default=0.0) <= FURTHEST)
+    return [knob for knob in drawable if knob.varies][:KNOBS]
 
 
-def title(info: TaskInfo, found: Curves) -> str:
-    """The task in a line, and how many of its trials are drawn."""
+def title(info: TaskInfo, found: PastCurves) -> str:
+    """The task in a line, how many of its trials are drawn, and how many values are not."""
     some = f", {len(found.trials)} of them drawn" if len(found.trials) < info.trials else ""
+    some += f", {counted(found.beyond, 'value')} beyond {FURTHEST:g} left out" if found.beyond else ""
     space = f" over the ranges of space {brief(info.space)}" if info.space else ""
     told = f"; below: trials along each knob{space}, the best tenth in orange"
     return f"{brief(info.task)}: {info.trials} trials{some}{told}"
