@@ -15,19 +15,77 @@ from tune_lr.journal import in_utf8
 
 #: More metrics than this in one log are no metrics.
 MOST_COLUMNS = 2000
+#: Rows times columns of a table that is made of a log, so that a row of many names and then many rows of
+#: few do not fill the memory.
+MOST_CELLS = 50_000_000
+#: So many columns a table may have however many rows.
+_FEWEST = 10
 DEEPEST_CONFIG = 8
+
+
+def most_columns(rows: int) -> int:
+    """How many columns a table of so many rows may have."""
+    return max(_FEWEST, MOST_CELLS // max(rows, 1))
+
+
+def fitting(counts: Mapping[str, float], rows: int, skipped: Skipped | None = None) -> list[str]:
+    """The metrics that a table of so many rows may have, in their order.
+
+    Where they are too many, those stay that have most numbers (``counts``), and how many do not is told.
+    """
+    most = most_columns(rows)
+    if len(counts) <= most:
+        return [*counts]
+    kept = set(sorted(counts, key=lambda name: -counts[name])[:most])
+    if skipped is not None:
+        skipped.add("metrics", "a metric beside very many others", len(counts) - most)
+    return [name for name in counts if name in kept]
+
+
+class _Column:
+    """The numbers of one name, without room for the rows that lack it.
+
+    Args:
+        values: the numbers, in the order of their rows.
+        shift: by how much the next value's row is ahead of its place in ``values``.
+        jumps: where ``shift`` changed: a place in ``values``, and ``shift`` from there on.
+    """
+
+    __slots__ = ("jumps", "shift", "values")
+
+    def __init__(self) -> None:
+        self.values = array("d")
+        self.shift = 0
+        self.jumps = array("q")
+
+    def go_to(self, row: int) -> None:
+        """The next value is of this row."""
+        if len(self.values) + self.shift != row:
+            self.shift = row - len(self.values)
+            self.jumps.extend((len(self.values), self.shift))
+
+    def rows(self) -> np.ndarray[Any, Any]:
+        """The row of every value."""
+        places: np.ndarray[Any, Any] = np.arange(len(self.values))
+        if not self.jumps:
+            return places
+        starts, shifts = np.array(self.jumps, np.int64).reshape(-1, 2).T
+        # Up to the first jump rows are places; which jump is the last before a place?
+        places += np.append(0, shifts)[np.searchsorted(starts, places, side="right")]
+        return places
 
 
 class Columns:
     """Numbers by name, a row at a time; NaN where a row lacks a name, or has no number there."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, array[float]] = {}
+        self._columns: dict[str, _Column] = {}
         self._rows = 0
+        self._beyond = 0
 
     def add(self, row: Mapping[str, Any], spelled: Mapping[str, float] | None = None) -> None:
         """One more row. ``spelled`` says which texts stand for numbers (``NaN``)."""
-        columns = self._columns
+        columns, at = self._columns, self._rows
         for name, value in row.items():
             kind = type(value)
             if kind is not float:
@@ -37,40 +95,71 @@ class Columns:
                     value = spelled[value]
                 else:
                     continue
-            column = columns.get(name)
+            column = columns.get(name) or self._begun(name)
             if column is None:
-                if len(columns) >= MOST_COLUMNS:
-                    continue
-                column = columns[name] = array("d")
-            if len(column) < self._rows:
-                column.extend([np.nan] * (self._rows - len(column)))
-            column.append(value)
+                continue
+            values = column.values
+            if len(values) + column.shift != at:
+                column.go_to(at)
+            values.append(value)
         self._rows += 1
 
     def extend(self, rows: int, columns: Mapping[str, Sequence[Any]]) -> None:
         """``rows`` more at once, by columns; what is no number in them is NaN."""
         for name, values in columns.items():
-            floats = numbers(values)
             column = self._columns.get(name)
-            if column is None:
-                if len(self._columns) >= MOST_COLUMNS or not _has_a_number(values):
-                    continue
-                column = self._columns[name] = array("d")
-            if len(column) < self._rows:
-                column.extend([np.nan] * (self._rows - len(column)))
-            column.extend(floats)
+            if column is None and _has_a_number(values):
+                column = self._begun(name)
+            if column is not None:
+                column.go_to(self._rows)
+                column.values.extend(numbers(values))
         self._rows += rows
 
-    def arrays(self, besides: Container[str] = ()) -> dict[str, np.ndarray[Any, Any]]:
-        """Every column at full length, but for those of a name in ``besides``."""
-        found = {}
-        for name, column in self._columns.items():
-            if name in besides:
+    def join(self, other: Columns) -> None:
+        """The rows of another below one's own."""
+        for name, theirs in other._columns.items():
+            mine = self._columns.get(name) or self._begun(name)
+            if mine is None:
                 continue
-            values = np.full(self._rows, np.nan)
-            values[: len(column)] = np.frombuffer(column, np.float64) if len(column) else []
-            found[str(name)] = values
+            starts, shifts = [0, *theirs.jumps[::2]], [0, *theirs.jumps[1::2]]
+            for start, end, shift in zip(starts, [*starts[1:], len(theirs.values)], shifts, strict=True):
+                mine.go_to(self._rows + start + shift)
+                mine.values.extend(theirs.values[start:end])
+        self._rows += other._rows
+        self._beyond += other._beyond
+
+    def _begun(self, name: str) -> _Column | None:
+        """A new column, if there is room for one."""
+        if len(self._columns) >= MOST_COLUMNS:
+            self._beyond += 1
+            return None
+        column = self._columns[name] = _Column()
+        return column
+
+    def arrays(
+        self, besides: Container[str] = (), skipped: Skipped | None = None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Every column at full length, but for those of a name in ``besides``.
+
+        Of more than ``MOST_CELLS`` cells the columns stay that have most numbers; ``skipped`` is told how
+        many others there are.
+        """
+        columns = {str(name): one for name, one in self._columns.items() if name not in besides}
+        counts = {name: len(one.values) for name, one in columns.items()}
+        if len(counts) > most_columns(self._rows):
+            counts = {name: _told(one.values) for name, one in columns.items()}
+        if skipped is not None:
+            skipped.add("metrics", f"a number of a metric beside {MOST_COLUMNS} others", self._beyond)
+        found = {}
+        for name in fitting(counts, self._rows, skipped):
+            found[name] = np.full(self._rows, np.nan)
+            found[name][columns[name].rows()] = columns[name].values
         return found
+
+
+def _told(values: array[float]) -> int:
+    """How many of the values are numbers, and not NaN."""
+    return len(values) - int(np.isnan(np.array(values)).sum())
 
 
 def numbers(values: Sequence[Any]) -> array[float]:

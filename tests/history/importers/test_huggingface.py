@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from tests.samples.history import huggingface as sample
 from tune_lr.errors import BadInput
+from tune_lr.history import columns
 from tune_lr.history.finder import find
 from tune_lr.history.history import History
 from tune_lr.history.importers.huggingface import HuggingFace
@@ -293,3 +297,39 @@ def test_a_state_without_a_history_is_told_of(tmp_path: Path, history: Any) -> N
 def test_a_run_that_reported_nothing_is_a_trial(tmp_path: Path) -> None:
     log = read(run(tmp_path / "r"))
     assert (len(log.trials), len(log.reports), log.metric) == (1, 0, None)
+
+
+@pytest.mark.parametrize("steps", [range(1, 2001), [1] * 2000])
+def test_evaluations_of_other_names_each_fill_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: Sequence[int]
+) -> None:
+    monkeypatch.setattr(columns, "MOST_CELLS", 20_000)
+    rows_of = [{f"eval_{at}": 1.0, "step": step, "epoch": step / 7} for at, step in enumerate(steps)]
+    folder, skipped = run(tmp_path, *rows_of), Skipped()
+    tracemalloc.start()
+    try:
+        log = read(folder, skipped)
+        assert tracemalloc.get_traced_memory()[1] < 15e6  # a place for every name in every row is 32
+    finally:
+        tracemalloc.stop()
+    assert len(log.reports) == len({*steps})
+    if len({*steps}) > 1:
+        assert len(log.reports.columns) == 12
+        assert skipped.counts == {("metrics", "a metric beside very many others"): 1990}
+
+
+def test_evaluations_of_some_names_have_the_training_before_them(tmp_path: Path) -> None:
+    run(tmp_path / "a", evaluated(5), trained(10), evaluated(10, eval_f1=0.5), evaluated(15), trained(20))
+    run(tmp_path / "b", trained(10, grad_norm=1.0), {"loss": 0.25, "step": 15})
+    log = read(tmp_path)
+    names = ("trial", "epoch", "eval_loss", "eval_f1", "loss", "learning_rate")
+    nan = math.nan
+    expected = [
+        [0, 5, 0.4, nan, nan, nan],
+        [0, 10, 0.2, 0.5, 0.1, 0.01],
+        [0, 15, 2 / 15, nan, 0.1, 0.01],
+        [1, 10, nan, nan, 0.1, 0.01],
+        [1, 15, nan, nan, 0.25, nan],
+    ]
+    np.testing.assert_array_equal(rows(log, *names), expected)
+    assert log.reports["grad_norm"].tolist()[3] == 1.0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tune_lr.history import columns
 from tune_lr.history.history import History
 from tune_lr.history.importers import tensorboard_run
 from tune_lr.history.importers.tensorboard import TensorBoard
@@ -101,3 +102,67 @@ def test_what_a_restart_takes_back_is_dropped_as_in_tensorboard(
     assert "acc" not in log.reports
     theirs = EventAccumulator(str(tmp_path)).Reload().Scalars("loss")
     assert curve(log, tmp_path.name, "loss") == {point.step: point.value for point in theirs}
+
+
+def written(folder: Path, *values: tuple[str, int]) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder)) as writer:
+        for tag, step in values:
+            writer.add_scalar(tag, step / 4, step)
+
+
+def test_of_too_many_tags_those_stay_that_have_most_values_or_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "MOST_CELLS", 1)  # ten columns stay
+    values = [("loss", step) for step in range(3)] + [(f"t{step}", step) for step in range(3, 30)]
+    for run in ("a", "b"):
+        written(tmp_path / run, *values)
+    log, skipped = read(tmp_path)
+    assert [*log.reports] == ["trial", "epoch", "seconds", "loss", *(f"t{at}" for at in range(3, 12))]
+    assert skipped.counts == {("metrics", "a metric beside very many others"): 18}
+    assert curve(log, "b", "loss") == {0: 0, 1: 0.25, 2: 0.5}
+    assert log.reports["epoch"].tolist() == [*range(12)] * 2
+    asked = Asked(metric="t29", rename={"t28": "accuracy"})
+    (log,) = TensorBoard().read(tmp_path, asked, Skipped())
+    assert curve(log, "b", "t29") == {29: 29 / 4}
+    assert {"loss", "t28"} <= {*log.reports}
+
+
+def test_runs_of_other_tags_stand_below_one_another(tmp_path: Path) -> None:
+    written(tmp_path / "a", ("loss", 1), ("acc", 2))
+    written(tmp_path / "b", ("acc", 3))
+    written(tmp_path / "c", ("epoch", 3))
+    (tmp_path / "c" / "hparams.yaml").write_text("lr: 1\n")
+    log = only(tmp_path)
+    assert log.trials["trial_id"].tolist() == ["a", "b", "c"]
+    assert log.reports["trial"].tolist() == [0, 0, 1]
+    assert (curve(log, "a", "acc"), curve(log, "b", "acc")) == ({2: 0.5}, {3: 0.75})
+    assert log.reports["seconds"].min() == 0
+
+
+def test_too_many_knobs_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "MOST_CELLS", 1)
+    written(tmp_path / "a", ("loss", 1))
+    (tmp_path / "a" / "hparams.yaml").write_text("".join(f"k{at}: {at}\n" for at in range(12)))
+    log, skipped = read(tmp_path)
+    assert sum(name.startswith("config/") for name in log.trials) == 10
+    assert skipped.counts == {("hparams", "a knob beside very many others"): 2}
+
+
+def test_text_that_utf8_lacks_is_written_out(tmp_path: Path) -> None:
+    written(tmp_path / "runs" / "a", ("loss", 1), ("loss", 2))
+    (tmp_path / "runs" / "a" / "hparams.yaml").write_text('a: "\\uD800x"\n"k\\uD801": 1\nlr: 0.5\n')
+    (added,) = History(tmp_path / "store").add(tmp_path / "runs").imported
+    trials = History(tmp_path / "store").trials()
+    assert trials["config/a"].tolist() == ["\\ud800x"]
+    assert trials["config/k\\ud801"].tolist() == [1]
+    assert added.info.trials == 1
+
+
+def test_the_folder_that_one_stands_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / "runs" / "a", ("loss", 1), ("loss", 2))
+    monkeypatch.chdir(tmp_path / "runs")
+    (added,) = History(tmp_path / "store").add(".").imported
+    assert added.info.task == "runs"

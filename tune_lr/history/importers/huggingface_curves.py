@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -44,11 +45,27 @@ class _Reports:
         self.trial, self.epoch, self.step = array("q"), array("d"), array("d")
         self.metrics = Columns()
 
-    def extend(self, trial: int, columns: dict[str, Sequence[Any]], rows: int) -> None:
-        self.trial.extend([trial] * rows)
-        for counted, name in ((self.epoch, "epoch"), (self.step, "step")):
-            counted.extend(numbers(columns.pop(name, [None] * rows)))
-        self.metrics.extend(rows, columns)
+    def extend(self, trial: int, rows: _Rows, before: _Rows) -> None:
+        """A run's rows, each with what of ``_LATEST`` stood ``before`` it, if anything did."""
+        self.trial.extend([trial] * len(rows.rows))
+        if rows.alike() and before.alike():  # most often so
+            columns = {**before.columns(_LATEST), **rows.columns()}
+            for counted, name in ((self.epoch, "epoch"), (self.step, "step")):
+                counted.extend(numbers(columns.pop(name, [None] * len(rows.rows))))
+            self.metrics.extend(len(rows.rows), columns)
+            return
+        for latest, row in zip_longest(before.each(_LATEST), rows.each(), fillvalue=dict[str, Any]()):
+            found = {**latest, **row}
+            for counted, name in ((self.epoch, "epoch"), (self.step, "step")):
+                counted.extend(numbers([found.pop(name, None)]))
+            self.metrics.add(found)
+
+    def join(self, other: _Reports) -> None:
+        """The reports of another below one's own."""
+        self.trial.extend(other.trial)
+        self.epoch.extend(other.epoch)
+        self.step.extend(other.step)
+        self.metrics.join(other.metrics)
 
     def counted(self, by: Literal["epoch", "step"], skipped: Skipped) -> dict[str, Any]:
         """The reports by epoch or by step."""
@@ -58,7 +75,11 @@ class _Reports:
         before = int((counts == 0).sum())
         skipped.add("log_history", "an evaluation before the training", before)
         skipped.add("log_history", f"a row whose {by} is no whole number", int((~good).sum()) - before)
-        found = {"trial": np.array(self.trial, np.int64), "epoch": counts, **self.metrics.arrays(_OWN)}
+        found = {
+            "trial": np.array(self.trial, np.int64),
+            "epoch": counts,
+            **self.metrics.arrays(_OWN, skipped),
+        }
         found = {name: column[good] for name, column in found.items()}
         return {**found, "epoch": found["epoch"].astype(np.int64)}
 
@@ -122,28 +143,23 @@ class Curves:
             kind = shape.kind
             if kind == "loss":
                 newest, newest_shape = row, shape
-                losses.rows.append(row)
-                losses.shapes.append(shape)
+                losses.add(row, shape)
             elif kind == "evaluation":
                 step = row.get("step")
                 if step != at:
                     at = step
-                    evaluations.rows.append(row)
-                    evaluations.shapes.append(shape)
-                    latest.rows.append(newest)
-                    latest.shapes.append(newest_shape)
+                    evaluations.add(row, shape)
+                    latest.add(newest, newest_shape)
                 elif ended is None:  # one row for each of several sets of data
-                    evaluations.rows[-1] = {**evaluations.rows[-1], **row}
-                    evaluations.shapes[-1] = self._shape(tuple(evaluations.rows[-1]))
+                    evaluations.merge(row, shape)
                 else:  # trained to the end, the Trainer may have gone back to its best checkpoint
                     skipped.add(where, "an evaluation after the training")
             elif kind == "end":
                 ended = row
         if evaluations.rows:
-            columns, before = evaluations.columns(), latest.columns(_LATEST)
-            self._evaluations.extend(trial, {**before, **columns}, len(evaluations.rows))
-        elif losses.rows:
-            self._losses.extend(trial, losses.columns(), len(losses.rows))
+            self._evaluations.extend(trial, evaluations, latest)
+        else:
+            self._losses.extend(trial, losses, latest)
         (value,) = numbers([(ended or {}).get("train_loss")])
         return {} if math.isnan(value) else {"train_loss": value}
 
@@ -161,8 +177,10 @@ class Curves:
             why = "a run without evaluations, beside others that have them at whole epochs"
             skipped.add("log_history", why, len(set(self._losses.trial)))
             return self._evaluations.counted("epoch", skipped), "epochs"
-        evaluated, logged = (one.counted("step", skipped) for one in (self._evaluations, self._losses))
-        return _joined(evaluated, logged), "steps"
+        both = _Reports()
+        both.join(self._evaluations)
+        both.join(self._losses)
+        return both.counted("step", skipped), "steps"
 
     def _shape(self, names: tuple[str, ...]) -> _Shape:
         if (known := self._shapes.get(names)) is not None:
@@ -176,7 +194,7 @@ class Curves:
             kind = "loss"
         # What says how long something took is no metric.
         kept = [n for n in names if n in ("epoch", "step") or not (n in _COUNTED or n.endswith(_TIMES))]
-        shape = _Shape(kind, kept)
+        shape = _Shape(kind, sorted(kept))
         if len(self._shapes) < _MOST_SHAPES:
             self._shapes[names] = shape
         return shape
@@ -188,21 +206,33 @@ class _Rows:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     shapes: list[_Shape] = field(default_factory=list)
+    _merged: bool = False
+
+    def add(self, row: dict[str, Any], shape: _Shape) -> None:
+        self.rows.append(row)
+        self.shapes.append(shape)
+        self._merged = False
+
+    def merge(self, row: dict[str, Any], shape: _Shape) -> None:
+        """Put more into the last row, which gets a shape of its own."""
+        if not self._merged:
+            self.rows[-1] = dict(self.rows[-1])
+            self.shapes[-1] = _Shape(self.shapes[-1].kind, [*self.shapes[-1].kept])
+            self._merged = True
+        self.rows[-1].update(row)
+        self.shapes[-1].kept += shape.kept
+
+    def alike(self) -> bool:
+        """Whether all rows have the same names."""
+        return len(set(self.shapes)) <= 1
 
     def columns(self, names: Sequence[str] | None = None) -> dict[str, Sequence[Any]]:
-        """The rows as columns; None where a row lacks a name."""
-        every = set(self.shapes)
-        kept = dict.fromkeys(name for shape in every for name in shape.kept)
-        wanted = sorted(kept) if names is None else [name for name in names if name in kept]
-        if len(every) == 1:  # most often so
-            return {name: [row[name] for row in self.rows] for name in wanted}
-        return {name: [row.get(name) for row in self.rows] for name in wanted}
+        """The rows as columns, where they are alike."""
+        kept = self.shapes[0].kept if self.shapes else []
+        wanted = kept if names is None else [name for name in names if name in kept]
+        return {name: [row[name] for row in self.rows] for name in wanted}
 
-
-def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Two tables, one below the other."""
-    rows = {id(table): len(table["trial"]) for table in (one, other)}
-    return {
-        name: np.concatenate([table.get(name, np.full(rows[id(table)], np.nan)) for table in (one, other)])
-        for name in {**one, **other}
-    }
+    def each(self, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """One row after another; where every row has other names, columns would be very many."""
+        for row, shape in zip(self.rows, self.shapes, strict=True):
+            yield {name: row[name] for name in (shape.kept if names is None else names) if name in row}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tune_lr.history.columns import most_columns
 from tune_lr.history.log import Log, Skipped
 
 STATUSES = {"RUNNING": "running", "FINISHED": "completed", "FAILED": "failed", "KILLED": "stopped"}
@@ -24,8 +25,6 @@ _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})", re.ASCII)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]{1,4})?", re.ASCII)
 _TRUTHS = {"True": True, "true": True, "False": False, "false": False}
 _NOTHING = frozenset({"None", "null", "nan", "NaN", "inf", "-inf", ""})
-#: A table has so many cells at most, whatever the names in a store are.
-_MOST_CELLS = 40_000_000
 
 
 @dataclass
@@ -124,7 +123,7 @@ class Experiment:
 
     def _names(self, runs: int, points: int, where: str, skipped: Skipped) -> dict[int, str]:
         """The metrics that are taken, by their places."""
-        most = max(10, _MOST_CELLS // max(runs, points, 1))
+        most = most_columns(max(runs, points))
         names: dict[int, str] = {}
         for name, metric in self.metrics.items():
             if name.startswith(_MACHINE):
@@ -141,7 +140,7 @@ class Experiment:
         import pandas as pd
 
         columns: dict[str, list[Any]] = {}
-        most = max(10, _MOST_CELLS // rows)
+        most = most_columns(rows)
         for run, name, text in self.params:
             row, value = place[run], value_of(text)
             if row < 0:

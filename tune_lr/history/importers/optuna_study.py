@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_lr.errors import BadInput
+from tune_lr.history.columns import most_columns
 from tune_lr.history.importers.optuna_params import Distribution, columns_of, parsed
 from tune_lr.history.log import Log, Mode, Skipped
 from tune_lr.space import SearchSpace
@@ -27,8 +28,6 @@ METRIC_NAMES = "study:metric_names"
 _FAILED = "fail_reason"
 #: What a frame's own columns are called.
 _RESERVED = frozenset({"trial", "epoch", "seconds", "trial_id", "status", "seed", "error"})
-#: A table has so many cells at most, whatever the names in a storage are.
-_MOST_CELLS = 20_000_000
 
 
 @dataclass
@@ -116,7 +115,7 @@ class _OneStudy:
         self.kept = np.array([state != _WAITING for state in states])
         skipped.add(self.where, "a trial that was never begun", int((~self.kept).sum()))
         self.params, self.values, self.attributes = parts
-        self.most = max(10, _MOST_CELLS // len(states))
+        self.most = most_columns(len(states))
         self.metrics = self._metrics()
 
     def _metrics(self) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,10 +12,12 @@ import numpy as np
 
 from tune_lr.errors import BadInput
 from tune_lr.history import files
-from tune_lr.history.columns import MOST_COLUMNS
+from tune_lr.history.columns import most_columns
+from tune_lr.history.importers.tensorboard_curves import curves, finals
 from tune_lr.history.importers.tensorboard_events import read_run
 from tune_lr.history.importers.tensorboard_run import Run
 from tune_lr.history.log import Asked, Log, Skipped
+from tune_lr.journal import in_utf8
 from tune_lr.plain_yaml import plain_content
 from tune_lr.plain_yaml import read_text as read_yaml
 
@@ -25,11 +26,6 @@ _EVENTS = "tfevents"
 _PARTS = frozenset({"train", "training", "validation", "valid", "val", "test", "eval", "evaluation"})
 _TIME = re.compile(r"\d{9,}(\.\d+)?")
 _METRICS, _HPARAMS = "metrics.csv", "hparams.yaml"
-#: Lightning logs it where the person names no metric for its table of hyperparameters.
-_NO_METRIC = ("hp_metric", -1.0)
-#: What a log's own columns are called; Lightning's ``epoch`` is one, and no metric.
-_RESERVED = frozenset({"trial", "epoch", "seconds"})
-_RESERVED_OF_TRIALS = _RESERVED | {"trial_id", "status", "seed", "error"}
 
 
 class TensorBoard:
@@ -49,7 +45,8 @@ class TensorBoard:
         runs = {key: run for key, run in _runs(path, skipped).items() if run}
         if not runs:
             raise files.bad(path, "event files with scalars in them")
-        yield _log(path, runs, skipped)
+        named = {*asked.rename, *([asked.metric] if asked.metric else [])}
+        yield _log(path, runs, named, skipped)
 
 
 def _is_events(path: Path) -> bool:
@@ -168,64 +165,33 @@ def _flat(content: dict[str, Any], before: str) -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")
         else:
-            yield before + name, value
+            yield in_utf8(before + name), value
 
 
-def _log(path: Path, runs: dict[str, Run], skipped: Skipped) -> Log:
+def _log(path: Path, runs: dict[str, Run], named: Collection[str], skipped: Skipped) -> Log:
     import pandas as pd
 
     trials: dict[str, Any] = {"trial_id": [*runs]}
     if any(run.status for run in runs.values()):
         trials["status"] = pd.Series([run.status for run in runs.values()], dtype=object)
-    trials |= _finals([*runs.values()], skipped)
-    for name in dict.fromkeys(name for run in runs.values() for name in run.knobs):
-        column = [_knob(run.knobs.get(name), name, skipped) for run in runs.values()]
+    trials |= finals([*runs.values()], skipped)
+    for name, column in _knobs([*runs.values()], skipped).items():
         trials[f"config/{name}"] = pd.Series(_whole(column), dtype=object).infer_objects()
-    frames = [_curves(place, run) for place, run in enumerate(runs.values())]
-    filled = [frame for frame in frames if len(frame)] or frames[:1]
-    reports = pd.concat(filled, ignore_index=True)
-    return Log(TensorBoard.name, path.name, pd.DataFrame(trials), reports)
+    reports = curves([*runs.values()], named, skipped)
+    return Log(TensorBoard.name, path.name, pd.DataFrame(trials), pd.DataFrame(reports))
 
 
-def _finals(runs: list[Run], skipped: Skipped) -> dict[str, list[float]]:
-    """The values of whole runs, a column a metric; NaN where a run has none."""
-    found: dict[str, list[float]] = {}
+def _knobs(runs: list[Run], skipped: Skipped) -> dict[str, list[Any]]:
+    """The knobs of all runs, a column a knob; None where a run has none."""
+    found: dict[str, list[Any]] = {}
+    most = most_columns(len(runs))
     for place, run in enumerate(runs):
-        for tag, value in run.finals.items():
-            if (tag, value) == _NO_METRIC or tag in _RESERVED:
-                continue
-            if tag in _RESERVED_OF_TRIALS or tag.startswith("config/"):
-                skipped.add(tag[:100], "a metric whose name has another meaning here")
-            elif tag in found or len(found) < MOST_COLUMNS:
-                found.setdefault(tag, [math.nan] * len(runs))[place] = value
+        for name, value in run.knobs.items():
+            if name not in found and len(found) >= most:
+                skipped.add("hparams", "a knob beside very many others")
             else:
-                skipped.add("hparams", "a metric beside very many others")
+                found.setdefault(name, [None] * len(runs))[place] = _knob(value, name, skipped)
     return found
-
-
-def _curves(place: int, run: Run) -> Any:
-    """A run's curves beside one another, a row a step."""
-    import pandas as pd
-
-    tags = [tag for tag, values in run.values.items() if tag not in _RESERVED and not _no_metric(tag, values)]
-    all_steps = [np.array(run.steps[tag], "int64") for tag in tags]
-    steps = np.unique(np.concatenate([np.empty(0, "int64"), *all_steps]))
-    seconds = np.full(len(steps), np.nan)
-    columns: dict[str, Any] = {"trial": np.full(len(steps), place), "epoch": steps, "seconds": seconds}
-    for tag, own in zip(tags, all_steps, strict=True):
-        at = np.searchsorted(steps, own)
-        column = columns[tag] = np.full(len(steps), np.nan)
-        column[at] = run.values[tag]
-        np.fmax.at(seconds, at, run.times[tag])
-    if not np.isnan(seconds).all():
-        seconds -= np.nanmin(
-            [np.nanmin(run.times[tag]) for tag in tags if not np.isnan(run.times[tag]).all()]
-        )
-    return pd.DataFrame(columns)
-
-
-def _no_metric(tag: str, values: array[float]) -> bool:
-    return tag == _NO_METRIC[0] and {*values} == {_NO_METRIC[1]}
 
 
 def _knob(value: Any, name: str, skipped: Skipped) -> Any:
@@ -239,7 +205,7 @@ def _knob(value: Any, name: str, skipped: Skipped) -> Any:
     if not usable:
         skipped.add(name[:100], "a knob that is no text, finite number or truth", value is not None)
         return None
-    return value
+    return in_utf8(value) if isinstance(value, str) else value
 
 
 def _whole(column: list[Any]) -> list[Any]:
