@@ -324,6 +324,19 @@ def test_links_out_of_a_store_are_not_followed(store: Store, tmp_path: Path) -> 
     assert len(skipped.counts) == 2
 
 
+def test_what_a_link_out_of_a_run_says_of_its_parent_is_not_read(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mlflow.parentRunId").write_text("b")
+    run = store.run("a", metrics__loss="1 1 1\n")
+    store.run("b")
+    shutil.rmtree(run / "tags")
+    (run / "tags").symlink_to(outside)
+    (log,), skipped = read(store.root)
+    assert len(log.trials) == 2
+    assert skipped.counts == {("7/a/tags", "a link that leads out of the folder"): 1}
+
+
 def test_a_folder_of_something_else_is_not_claimed(tmp_path: Path, store: Store) -> None:
     assert not MLflow().claims(tmp_path / "nothing")
     assert not MLflow().claims(tmp_path)

@@ -71,13 +71,12 @@ def _take(found: Experiment, folder: Path, root: Path, skipped: Skipped) -> None
     else:
         began = said.get("start_time", "")
         position = len(found.runs)
-        parent = folder / "tags" / _PARENT
         found.runs.append(
             Run(
                 folder.name,
                 STATUSES.get(status or ""),
                 float(began) if began.isdigit() else math.nan,
-                files.head(parent, 100).decode("utf-8", "replace").strip() if parent.is_file() else "",
+                _parent(folder, root, where, skipped),
             )
         )
         found.params += [
@@ -88,6 +87,17 @@ def _take(found: Experiment, folder: Path, root: Path, skipped: Skipped) -> None
                 _points(found, position, name, files.read_bytes(file), f"{where}/metrics/{name}", skipped)
             except BadInput as error:
                 skipped.add(f"{where}/metrics/{name}", str(error))
+
+
+def _parent(folder: Path, root: Path, where: str, skipped: Skipped) -> str:
+    """The run that a run stands in, "" for none."""
+    file = folder / "tags" / _PARENT
+    if not file.is_file():
+        return ""
+    if not files.leads_inside(file, root):  # the folder of the tags may be a link too
+        skipped.add(f"{where}/tags", "a link that leads out of the folder")
+        return ""
+    return files.head(file, 100).decode("utf-8", "replace").strip()
 
 
 def _texts(folder: Path, root: Path, where: str, skipped: Skipped) -> list[tuple[str, str]]:
