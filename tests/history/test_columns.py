@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tune_lr.history import columns
-from tune_lr.history.columns import MOST_COLUMNS, Columns, most_columns
+from tune_lr.history.columns import MOST_COLUMNS, Columns, most_columns, trials_of
 from tune_lr.history.log import Skipped
 
 TOO_MANY = ("metrics", "a metric beside very many others")
@@ -92,3 +92,12 @@ def test_many_names_in_one_row_and_many_rows_fill_no_memory(
         assert len(found.arrays()) == 10
 
     assert peak(work) < 10  # a cell for each would be 160
+
+
+def test_knobs_of_few_trials_give_way_where_they_are_very_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "MOST_CELLS", 50)
+    rows = [{"trial_id": str(at), "config/lr": 0.1, f"config/own{at}": at} for at in range(20)]
+    table = trials_of(rows, skipped := Skipped())
+    assert {"trial_id", "config/lr"} <= set(table.columns)
+    assert len(table.columns) == 10
+    assert skipped.counts["trials", "a knob beside very many others"] == 12

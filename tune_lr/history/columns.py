@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tune_lr.history.log import Skipped
 from tune_lr.history.matching import CONFIG
 from tune_lr.journal import in_utf8
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: More metrics than this in one log are no metrics.
 MOST_COLUMNS = 2000
@@ -40,6 +44,24 @@ def fitting(counts: Mapping[str, float], rows: int, skipped: Skipped | None = No
     if skipped is not None:
         skipped.add("metrics", "a metric beside very many others", len(counts) - most)
     return [name for name in counts if name in kept]
+
+
+def trials_of(rows: Sequence[Mapping[str, Any]], skipped: Skipped) -> pd.DataFrame:
+    """Trials, each with its own knobs, as one table; where the knobs are too many, those of most trials."""
+    import pandas as pd
+
+    counts = Counter(name for row in rows for name in row)
+    most = most_columns(len(rows))
+    if len(counts) <= most:
+        table: pd.DataFrame = pd.DataFrame(rows)
+        return table
+    kept = [name for name in counts if not name.startswith(CONFIG)]
+    knobs = [name for name, _ in counts.most_common() if name.startswith(CONFIG)]
+    kept += knobs[: most - len(kept)]
+    skipped.add("trials", "a knob beside very many others", len(counts) - len(kept))
+    wanted = set(kept)
+    table = pd.DataFrame([{n: value for n, value in row.items() if n in wanted} for row in rows])
+    return table
 
 
 class _Column:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import flat_config
+from tune_lr.history.columns import flat_config, trials_of
 from tune_lr.history.files import entries, leads_inside, read_json, read_text
 from tune_lr.history.importers.huggingface_curves import Curves, Mode
 from tune_lr.history.log import Asked, Log, Skipped
@@ -77,7 +77,7 @@ class HuggingFace:
         yield Log(
             source=self.name,
             name=_name(path),
-            trials=pd.DataFrame(trials),
+            trials=trials_of(trials, skipped),
             reports=pd.DataFrame(reports),
             metric=metric,
             mode=mode,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import flat_config
+from tune_lr.history.columns import flat_config, trials_of
 from tune_lr.history.files import entries, read_json, read_text
 from tune_lr.history.importers.ray_results import CSV, LINES, Results, Told
 from tune_lr.history.importers.ray_state import State, is_state, read_state
@@ -67,11 +67,11 @@ class Ray:
             trials.append(row)
         if not trials:
             raise BadInput("folder", path.name, "at least one folder of a trial that can be read")
-        reports = results.reports()
+        reports = results.reports(skipped)
         yield Log(
             source=self.name,
             name=path.resolve().name,
-            trials=pd.DataFrame(trials),
+            trials=trials_of(trials, skipped),
             reports=pd.DataFrame(reports),
             metric=results.names.get(state.metric or ""),
             fidelity="epochs",

@@ -96,14 +96,14 @@ class Results:
         skipped.counts.update(own.counts)
         return told
 
-    def reports(self) -> dict[str, Any]:
+    def reports(self, skipped: Skipped) -> dict[str, Any]:
         """All that was read: ``trial``, ``epoch``, ``seconds`` and the metrics."""
         own = (
             np.array(self._of, np.int64),
             np.array(self._epochs, np.int64),
             np.array(self._seconds, np.float64),
         )
-        found = self._metrics.arrays()
+        found = self._metrics.arrays(skipped=skipped)
         taken = {*found, *_OF_REPORTS}
         for name in found:
             called = name

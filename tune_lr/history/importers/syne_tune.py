@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import flat_config
+from tune_lr.history.columns import flat_config, trials_of
 from tune_lr.history.files import bad, head, read_bytes, read_json, unzip
 from tune_lr.history.importers import syne_tune_folders as folders
 from tune_lr.history.importers.syne_tune_space import space_of
@@ -48,7 +48,6 @@ class SyneTune:
         return b"st_tuner_" in start or (b'"metric_mode"' in start and b'"config_space"' in start)
 
     def read(self, path: Path, asked: Asked, skipped: Skipped) -> Iterator[Log]:
-        import pandas as pd
 
         metadata = _metadata(path, skipped)
         said = _said_of(metadata, *_SAID)
@@ -66,8 +65,8 @@ class SyneTune:
         yield Log(
             source=self.name,
             name=str(metadata.get("tuner_name") or path.resolve().name),
-            trials=pd.DataFrame(trials),
-            reports=_reports(table, printed, {row["trial_id"]: at for at, row in enumerate(trials)}),
+            trials=trials_of(trials, skipped),
+            reports=_reports(table, printed, {row["trial_id"]: at for at, row in enumerate(trials)}, skipped),
             metric=metric,
             mode=mode,
             modes={name: said for name, said in objectives.items() if name and said},
@@ -168,7 +167,9 @@ def _of_folder(folder: Path, status: str | None, told: bool) -> tuple[str | None
     return None if marker else "running", None, True
 
 
-def _reports(table: Results, printed: folders.Printed, positions: Mapping[str, int]) -> pd.DataFrame:
+def _reports(
+    table: Results, printed: folders.Printed, positions: Mapping[str, int], skipped: Skipped
+) -> pd.DataFrame:
     """The table's reports, and those that were printed and the table lacks."""
     import pandas as pd
 
@@ -178,7 +179,7 @@ def _reports(table: Results, printed: folders.Printed, positions: Mapping[str, i
     reports: pd.DataFrame = pd.DataFrame(told, copy=False)
     if not len(own["trial"]):
         return reports
-    more = pd.DataFrame({**own, **printed.metrics.arrays(besides=own)})
+    more = pd.DataFrame({**own, **printed.metrics.arrays(besides=own, skipped=skipped)})
     known = reports.loc[reports["trial"].isin(more["trial"].unique()), ["trial", "epoch"]]
     lacking = ~pd.MultiIndex.from_frame(more[["trial", "epoch"]]).isin(pd.MultiIndex.from_frame(known))
     joined: pd.DataFrame = pd.concat([reports, more[lacking]], ignore_index=True) if len(reports) else more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -18,6 +19,7 @@ from tune_lr.history.importers.table_files import (
     ParquetFile,
     Retype,
     TableFile,
+    TooLarge,
     suffix_of,
 )
 from tune_lr.history.importers.table_lines import LinesFile, keys
@@ -111,6 +113,7 @@ def read_table(path: Path, asked: Asked, skipped: Skipped, sensible: bool = Fals
     file = open_table(path, skipped)
     meant: dict[str, Kind] = {**file.kinds, **dict.fromkeys(file.mostly, "number")}
     usable = {name: kind for name, kind in meant.items() if kind != "other"}
+    usable |= dict.fromkeys(file.empty & {"error"}, "text")  # which stays empty where nothing went wrong
     roles, wrong = roles_of(usable, asked, path.name), set[str]()
     before = skipped.counts.copy()
     for _ in range(2 * len(file.kinds)):  # each column may turn out as text, and as something else
@@ -136,10 +139,13 @@ def _rows(file: TableFile, roles: Roles, path: Path, skipped: Skipped) -> Rows:
     rows.mixed, rows.percents = file.mixed, file.percents
     taken = 0
     try:
-        for batch in file.batches(roles.wanted, roles.texts):
-            if batch and len(next(iter(batch.values()))):
-                rows.take(batch)
-                taken += 1
+        with closing(file.batches(roles.wanted, roles.texts)) as batches:
+            for batch in batches:
+                if batch and len(next(iter(batch.values()))):
+                    rows.take(batch)
+                    taken += 1
+    except TooLarge:
+        raise
     except BadInput as error:
         if not taken:
             raise

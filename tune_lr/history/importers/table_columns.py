@@ -21,7 +21,10 @@ from tune_lr.spacefile import load_space, shipped_spaces
 #: The names of the schema, and the part of a trial that each is.
 SCHEMA = ("task", "trial_id", "epoch", "step", "seconds", "status", "seed", "error")
 #: What a log's own columns are called, so that no metric can be.
-RESERVED = {"long": {"trial", "epoch", "seconds"}, "wide": {"task", "trial_id", "status", "seed", "error"}}
+RESERVED = {
+    "long": {"trial", "epoch", "seconds", "status", "seed"},
+    "wide": {"task", "trial_id", "status", "seed"},
+}
 _METRIC_LIKE = re.compile(
     r"(?:^|[_/.\- ])(?:loss|acc|accuracy|error|err|auc|auroc|f1|score|ppl|perplexity|bleu|rouge"
     r"|[rm]*mse|mae|r2|nll|bpc|bpb|iou|map|precision|recall|reward|metric)\d*(?:$|[_/.\-@ ])",
@@ -46,6 +49,8 @@ class Roles:
     #: Knobs if each trial has one value of it, metrics where it changes (long tables without a mapping).
     likely_knobs: frozenset[str] = frozenset()
     metrics: tuple[str, ...] = ()
+    #: Metrics of whole trials that stand under another name, since theirs means something else there.
+    final_names: Mapping[str, str] = field(default_factory=dict)
     curves: Mapping[str, list[tuple[str, int]]] = field(default_factory=dict)
     words: Mapping[str, Status] = field(default_factory=dict)
     metric: str | None = None
@@ -94,7 +99,7 @@ def roles_of(
         "seconds": said.seconds or own.get("seconds"),
         "status": said.status_column or own.get("status"),
         "seed": said.seed or own.get("seed"),
-        "error": said.error or own.get("error"),
+        "error": said.error or _error_text(own.get("error"), kinds, said),
     }
     guesses = {} if asked.columns is not None else _guesses(kinds, asked, place, in_curves, without)
     place |= guesses
@@ -120,6 +125,7 @@ def roles_of(
         knobs=knobs,
         likely_knobs=frozenset(likely),
         metrics=metrics,
+        final_names={"error": asked.rename.get("error", "error_")},
         curves=curves,
         words=said.status_words,
         metric=metric,
@@ -132,6 +138,12 @@ def roles_of(
         columns=tuple(kinds),
     )
     return _enough(roles, kinds, asked, where)
+
+
+def _error_text(name: str | None, kinds: Mapping[str, Kind], said: Columns) -> str | None:
+    """The column of what went wrong; one of numbers is a metric, as a classifier's error."""
+    of_numbers = name == "error" and kinds[name] in ("whole", "number")
+    return None if of_numbers or name in said.metrics else name
 
 
 def _schema_epoch(own: Mapping[str, str], without: Collection[str]) -> str | None:

@@ -6,11 +6,10 @@ import codecs
 import csv
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -19,8 +18,10 @@ from tune_lr.errors import BadInput
 from tune_lr.history import files
 from tune_lr.history.importers.table_files import (
     ARROW,
+    LONGEST_HEADER,
     MOST_COLUMNS,
     MOST_ROWS,
+    Batches,
     Kind,
     Retype,
     first_line,
@@ -29,6 +30,7 @@ from tune_lr.history.importers.table_files import (
     once,
 )
 from tune_lr.history.importers.table_spelling import decimal_commas, numbers_among, with_points
+from tune_lr.history.importers.table_stream import Stream, open_text
 from tune_lr.history.log import Skipped
 
 BLOCK = 4 * 1024**2
@@ -39,10 +41,7 @@ EMPTY = ["", "NULL", "null", "None", "NA", "N/A", "#N/A", "<NA>"]
 _TRUE, _FALSE = ["true", "True", "TRUE"], ["false", "False", "FALSE"]
 _OF_COLUMN = re.compile(r"In CSV column #(\d+)")
 _RAGGED = re.compile(r"CSV parse error: (Row #\d+: )?Expected")
-
-
-#: A first line of more is none.
-_LONGEST_HEADER = 4 * 1024**2
+_UNREADABLE = (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError)
 
 
 def header(path: Path) -> list[str] | None:
@@ -72,6 +71,7 @@ class CsvFile:
         self.mixed: set[str] = set()
         self.mostly: set[str] = set()
         self.percents: set[str] = set()
+        self.empty: set[str] = set()
         self._ragged, self._decimal = 0, "."
         if kind is None:
             self._see_kinds()
@@ -90,6 +90,7 @@ class CsvFile:
         for name, column in zip(self._names, first.columns, strict=True):
             if name is not None:
                 self.kinds[name] = kind_of(column.type)
+                self.empty |= {name} if pa.types.is_null(column.type) else set()
                 if self.kinds[name] == "text":
                     self._see_numbers(name, column)
 
@@ -108,13 +109,16 @@ class CsvFile:
         return self._rows_of(BLOCK)
 
     def _rows_of(self, block: int) -> Any:
-        with _open(self.path) as file:
-            reader = self._reader(file, None, block)
+        # What is only looked at is read here, since a reader that is left before its end reads on.
+        with open_text(self.path) as file:
             try:
-                return reader.read_next_batch()
+                start = file.read(2 * block)
+                if self._encoding != "utf8":
+                    start = codecs.getincrementaldecoder(self._encoding)().decode(start).encode()
+                return self._reader(pa.BufferReader(start), None, block, "utf8").read_next_batch()
             except StopIteration:
                 raise files.bad(self.path, "a table with rows") from None
-            except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError) as error:
+            except _UNREADABLE as error:
                 self._turned(error)
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
 
@@ -122,7 +126,7 @@ class CsvFile:
         self._encoding = "latin-1"
         self.skipped.add(self.path.name, "text that is not UTF-8, read as Latin-1")
 
-    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
+    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Batches:
         types = {
             str(place): pa.string() if name in texts else ARROW[self.kinds[name]]
             for place, name in enumerate(self._names)
@@ -131,9 +135,9 @@ class CsvFile:
         names = [self._names[int(place)] for place in types]
         respelled = self.mixed - {*texts} if self._decimal == "," else set()
         rows = self._ragged = 0
-        with _open(self.path) as file:
+        with Stream(self.path) as stream:
             try:
-                for batch in self._reader(file, types):
+                for batch in stream.reader(lambda file: self._reader(file, types)):
                     rows += batch.num_rows
                     if rows > MOST_ROWS:
                         raise files.bad(self.path, f"a table of at most {MOST_ROWS} rows")
@@ -144,9 +148,9 @@ class CsvFile:
             except pa.ArrowInvalid as error:
                 self._turned(error)
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
-            except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError) as error:
+            except _UNREADABLE as error:
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
-            self.skipped.add(self.path.name, "the torn end of a gzip file", getattr(file, "torn", False))
+            self.skipped.add(self.path.name, "the torn end of a gzip file", stream.torn)
         self.skipped.add(self.path.name, "a row with more or fewer values than columns", self._ragged)
 
     def _respelled(self, name: str, column: Any) -> Any:
@@ -169,17 +173,19 @@ class CsvFile:
             self.mixed.add(name)
             raise Retype from None
 
-    def _reader(self, file: IO[bytes], types: dict[str, Any] | None, block: int = BLOCK) -> Any:
+    def _reader(
+        self, file: Any, types: dict[str, Any] | None, block: int = BLOCK, encoding: str | None = None
+    ) -> Any:
         places = [str(place) for place in range(len(self._names))]
         try:
             return pyarrow.csv.open_csv(
-                pa.PythonFile(file, mode="r"),
+                file,
                 pyarrow.csv.ReadOptions(
                     column_names=places,
                     skip_rows_after_names=1,
                     block_size=block,
                     use_threads=False,
-                    encoding=self._encoding,
+                    encoding=encoding or self._encoding,
                 ),
                 pyarrow.csv.ParseOptions(
                     delimiter=self._delimiter,
@@ -197,7 +203,7 @@ class CsvFile:
                     decimal_point=self._decimal,
                 ),
             )
-        except (pa.ArrowException, OSError, zlib.error, EOFError, UnicodeError, ValueError) as error:
+        except (*_UNREADABLE, ValueError) as error:
             self._turned(error)
             raise files.bad(self.path, f"a table with rows ({first_line(error)})") from None
 
@@ -206,68 +212,13 @@ class CsvFile:
         return "skip"
 
 
-@dataclass
-class _Bounded:
-    """A gzip file that is expanded no further than a log would be; of a torn one what stands before."""
-
-    packed: IO[bytes]
-    path: Path
-    closed: bool = False
-    torn: bool = False
-    _inflate: Any = field(default_factory=lambda: zlib.decompressobj(31))
-    _ready: bytes = b""
-    _seen: int = 0
-    _begun: bool = False
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, at most ``size``."""
-        parts, missing = [], size if size >= 0 else files.LARGEST_VALUE
-        while missing > 0 and (part := self._some(missing)):
-            parts.append(part)
-            missing -= len(part)
-        self._seen += sum(map(len, parts))
-        if self._seen > files.LARGEST_VALUE:
-            raise files.bad(self.path, f"a file that expands to at most {files.LARGEST_VALUE} bytes")
-        return b"".join(parts)
-
-    def _some(self, size: int) -> bytes:
-        while True:
-            if self._inflate.eof:  # several may stand one after another
-                self._ready, self._inflate = self._inflate.unused_data, zlib.decompressobj(31)
-                self._begun = False
-            self._ready = self._ready or self.packed.read(1024**2)
-            if not self._ready:
-                self.torn = self._begun
-                return b""
-            self._begun = True
-            part: bytes = self._inflate.decompress(self._ready, size)
-            self._ready = self._inflate.unconsumed_tail if not self._inflate.eof else b""
-            if part:
-                return part
-
-    def close(self) -> None:
-        self.packed.close()
-        self.closed = True
-
-    def __enter__(self) -> _Bounded:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _open(path: Path) -> Any:
-    file = files.open_plain(path)
-    return _Bounded(file, path) if path.name.lower().endswith(".gz") else file
-
-
 def _dialect(path: Path) -> tuple[list[str], str, str]:
     """The names in the first line, what stands between them, and the encoding."""
-    with _open(path) as file:
+    with open_text(path) as file:
         try:
             start = file.read(files.HEAD)
             if b"\n" not in start and b"\r" not in start and b"\0" not in start:
-                start += file.read(_LONGEST_HEADER)  # as of a chart of a thousand runs
+                start += file.read(LONGEST_HEADER)  # as of a chart of a thousand runs
         except zlib.error as error:
             raise files.bad(path, f"a gzip file ({error})") from None
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf8"

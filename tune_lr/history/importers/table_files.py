@@ -6,17 +6,20 @@ columns were whole is remembered.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet
 
+from tune_lr.errors import BadInput
 from tune_lr.history import files
+from tune_lr.history.columns import MOST_CELLS
 from tune_lr.history.log import Skipped
 
 Kind = Literal["whole", "number", "bool", "text", "other"]
+Batches = Generator[dict[str, pa.Array], None, None]
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 LINE_SUFFIXES = (".jsonl", ".ndjson")
@@ -24,6 +27,11 @@ SUFFIXES = (*TEXT_SUFFIXES, *LINE_SUFFIXES, ".parquet")
 #: A log of a million reports is large; what has far more rows is no log, or a trap.
 MOST_ROWS = 50_000_000
 MOST_COLUMNS = 20_000
+#: A first line of more is none.
+LONGEST_HEADER = 4 * 1024**2
+_BATCH, _BATCH_CELLS = 64 * 1024, 4_000_000
+#: What the footer of a file of a history's store has (``history.store``).
+FOOTER = b"tune_lr"
 
 
 class TableFile(Protocol):
@@ -31,15 +39,16 @@ class TableFile(Protocol):
 
     ``kinds`` has its columns in their order, by name. Of those that come as text, ``mixed`` hold numbers as
     well, and ``mostly`` hold more numbers than text, so that they are meant as numbers; ``percents`` hold
-    nothing but percentages.
+    nothing but percentages. ``empty`` have no value as far as they were looked at.
     """
 
     kinds: dict[str, Kind]
     mixed: set[str]
     mostly: set[str]
     percents: set[str]
+    empty: set[str]
 
-    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
+    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Batches:
         """The wanted columns, some rows at a time; ``texts`` come as text whatever they hold.
 
         Raises:
@@ -47,6 +56,17 @@ class TableFile(Protocol):
             BadInput: the rest cannot be read.
         """
         ...
+
+
+class TooLarge(BadInput):
+    """A table has more rows times columns than can be kept, so that none of it is."""
+
+    def __init__(self, where: str, columns: int) -> None:
+        super().__init__("table", where, f"at most {MOST_CELLS} cells")
+        self.args = (
+            f"{where[:60]}: expected a table of at most {MOST_CELLS} cells, that is, rows times the columns "
+            f"that are kept (here {columns}). Leave out columns or rows, or import it in parts",
+        )
 
 
 class Retype(Exception):
@@ -67,6 +87,7 @@ class ParquetFile:
         self.mixed: set[str] = set()
         self.mostly: set[str] = set()
         self.percents: set[str] = set()
+        self.empty: set[str] = set()
         with files.open_plain(path) as file:
             try:
                 read = pyarrow.parquet.ParquetFile(file)
@@ -74,18 +95,25 @@ class ParquetFile:
                 names = once([*schema.names], path, skipped)
             except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
                 raise files.bad(path, f"a Parquet file that can be read ({first_line(error)})") from None
+        if FOOTER in (schema.metadata or {}) and "kind" in schema.names:
+            raise _of_a_store(path)
         if rows > MOST_ROWS:
             raise files.bad(path, f"a table of at most {MOST_ROWS} rows")
         self.kinds = {
             name: kind_of(kind) for name, kind in zip(names, schema.types, strict=True) if name is not None
         }
+        self.empty |= {
+            name for name, kind in zip(names, schema.types, strict=True) if name and pa.types.is_null(kind)
+        }
 
-    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
+    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Batches:
         names = [name for name in self.kinds if name in wanted and self.kinds[name] != "other"]
         with files.open_plain(self.path) as file:
             try:
                 read = pyarrow.parquet.ParquetFile(file)
-                for batch in read.iter_batches(batch_size=64 * 1024, columns=names, use_threads=False):
+                # Nothing but the number of its rows may stand in a file, and a batch of them is made in full.
+                size = max(1, min(_BATCH, _BATCH_CELLS // max(1, len(names))))
+                for batch in read.iter_batches(batch_size=size, columns=names, use_threads=False):
                     yield {name: self._plain(batch.column(name), name in texts) for name in names}
             except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
@@ -143,6 +171,15 @@ def kind_of(found: Any) -> Kind:
     if types.is_string(found) or types.is_large_string(found):
         return "text"
     return "text" if types.is_date(found) or types.is_timestamp(found) or types.is_time(found) else "other"
+
+
+def _of_a_store(path: Path) -> BadInput:
+    error = files.bad(path, "a log")
+    error.args = (
+        f"{path.name[:60]}: this is an experiment of a history's store, not a log. Copy the file into the "
+        "folder of your own store, or name the store that it lies in by --store",
+    )
+    return error
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,15 @@ import pyarrow as pa
 
 from tune_lr.errors import BadInput
 from tune_lr.history import files
-from tune_lr.history.importers.table_files import MOST_COLUMNS, MOST_ROWS, Kind, is_number
+from tune_lr.history.columns import MOST_CELLS
+from tune_lr.history.importers.table_files import (
+    LONGEST_HEADER,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    Batches,
+    Kind,
+    is_number,
+)
 from tune_lr.history.log import Skipped
 from tune_lr.journal import in_utf8
 
@@ -31,8 +39,10 @@ class LinesFile:
         self.kinds: dict[str, Kind] = {}
         self.mixed: set[str] = set()
         self.percents: set[str] = set()
+        self.empty: set[str] = set()
         self._more_numbers: Counter[str] = Counter()
         self._chunks: list[tuple[int, dict[str, pa.Array]]] = []
+        self._gaps = 0
         gathered: dict[str, list[Any]] = {}
         count = rows = 0
         for line in files.json_lines(path, skipped):
@@ -55,7 +65,7 @@ class LinesFile:
         if not self.kinds:
             raise files.bad(path, "lines with one JSON object each")
 
-    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Iterator[dict[str, pa.Array]]:
+    def batches(self, wanted: Collection[str], texts: Collection[str]) -> Batches:
         names = [name for name in self.kinds if name in wanted and self.kinds[name] != "other"]
         for rows, chunk in self._chunks:
             yield {name: self._cast(chunk.get(name), rows, name, name in texts) for name in names}
@@ -83,6 +93,9 @@ class LinesFile:
                 self.mixed |= {name} if self.kinds[name] == "text" else set()
             if array is not None:
                 chunk[name] = array
+                self._gaps += array.null_count
+        if self._gaps > MOST_CELLS:  # what stands in the file is bounded by its size
+            raise files.bad(self.path, f"lines that lack at most {MOST_CELLS} of one another's values")
         self._chunks.append((rows, chunk))
 
     def _column(self, name: str, values: list[Any]) -> tuple[Kind, pa.Array | None]:
@@ -131,8 +144,10 @@ class LinesFile:
 def keys(path: Path) -> list[str] | None:
     """The names in the first object of a file of JSON lines; None where there is none."""
     try:
-        first = files.head(path).lstrip().split(b"\n", 1)
-        found = files.parse_json(first[0], path)
+        start = files.head(path).lstrip()
+        if b"\n" not in start:
+            start = files.head(path, LONGEST_HEADER).lstrip()
+        found = files.parse_json(start.split(b"\n", 1)[0], path)
     except BadInput:
         return None
     return [*found] if isinstance(found, dict) and found else None

@@ -10,13 +10,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tune_lr.history import files
+from tune_lr.history.columns import MOST_CELLS
 from tune_lr.history.importers.table_columns import Roles
-from tune_lr.history.importers.table_files import Kind
+from tune_lr.history.importers.table_files import Kind, TooLarge
 from tune_lr.history.importers.table_sense import WrongGuess, check_long
 from tune_lr.history.importers.table_spelling import without_percent
 from tune_lr.history.importers.table_values import (
+    constant,
+    first_of,
+    first_values,
     joined,
     knob_column,
+    numbered,
     numbers,
     statuses,
     whole,
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
 
 Batch = dict[str, pa.Array]
 _LARGEST_EPOCH = 2**53
+#: Each is an experiment of its own, and a file of the history.
+MOST_TASKS = 1000
 #: Keys that no column has.
 _TRIAL, _EPOCH, _VALID = ("trial",), ("epoch",), "valid"
 
@@ -47,16 +55,21 @@ class Rows:
         self._numbers: defaultdict[str | tuple[str, ...], list[np.ndarray[Any, Any]]] = defaultdict(list)
         self._status: dict[int, str] = {}
         self._error: dict[int, str] = {}
+        self._cells = 0
 
     def logs(self) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-        """For every task its name, trials and reports."""
+        """For every task its name, trials and reports (BadInput: they are too many)."""
         made, self._made = self._made, None
         trials, reports = made or self._frames()
         if self.roles.task is None:
             yield "", trials, reports
             return
         tasks = trials.pop("task")
-        for task in tasks.unique():
+        names = tasks.unique()
+        if len(names) > MOST_TASKS:
+            what = f"column {self.roles.task!r} to name at most {MOST_TASKS} tasks; it names {len(names)}"
+            raise files.bad(self.where, f"{what}. Is it another column that names them?")
+        for task in names:
             here = (tasks == task).to_numpy()
             place = np.cumsum(here) - 1
             mine = reports[here[reports["trial"].to_numpy()]]
@@ -75,6 +88,16 @@ class Rows:
         Raises:
             WrongGuess, BadInput: as ``table_sense`` has it.
         """
+
+    def _room(self, rows: int, columns: int) -> None:
+        """That there is room for so many rows of numbers more, before they are kept.
+
+        Raises:
+            TooLarge: there is none.
+        """
+        self._cells += rows * columns
+        if self._cells > MOST_CELLS:
+            raise TooLarge(self.where, columns)
 
     def _number(self, batch: Batch, name: str) -> np.ndarray[Any, Any]:
         column = batch[name]
@@ -107,8 +130,8 @@ class Rows:
         keys = [*self._places]
         columns: dict[str, Any] = {}
         if roles.task is not None:
-            columns["task"] = pd.Series([key.partition("\x1f")[0] for key in keys], dtype=object)
-            keys = [key.partition("\x1f")[2] for key in keys]
+            tasks, keys = map(list, zip(*map(first_of, keys), strict=True)) if keys else ([], [])
+            columns["task"] = pd.Series(tasks, dtype=object)
         columns["trial_id"] = keys if roles.trial else [str(place) for place in range(count)]
         if roles.status is not None:
             texts = [self._status.get(place) for place in range(count)]
@@ -134,6 +157,7 @@ class LongRows(Rows):
 
     def take(self, batch: Batch) -> None:
         roles, count = self.roles, len(next(iter(batch.values())))
+        self._room(count, 2 + len(self._valued()))
         places = self._placed(batch, count)
         self._last(batch, places)
         # What is no number at all is no whole number either, and counted as that.
@@ -166,7 +190,7 @@ class LongRows(Rows):
         told = [roles.trial] if roles.trial else [*filter(None, [roles.seed]), *knobs]
         parts = [batch[name] for name in [*filter(None, [roles.task]), *filter(None, told)]]
         if not roles.trial:  # rows of one configuration are one trial, and a lone curve is one as well
-            parts = [*(pc.fill_null(part.cast(pa.string()), "") for part in parts), _constant(count)]
+            parts = [*(pc.fill_null(part.cast(pa.string()), "") for part in parts), constant(count)]
         encoded = joined(parts).dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
         seen, first = np.unique(codes, return_index=True)
@@ -193,8 +217,10 @@ class LongRows(Rows):
         for name in self._valued():
             values = np.concatenate(self._numbers.pop(name, [np.empty(0)]))
             if name in self.roles.likely_knobs and self._places:
-                of_trial = np.concatenate([self._number({name: c}, name) for c in self._firsts[name]])[place]
-                if ((values == of_trial) | (np.isnan(values) & np.isnan(of_trial))).all():
+                told = [self._number({name: chunk}, name) for chunk in self._firsts[name]]
+                own = first_values(np.concatenate(told), place, values)
+                if ((values == own[place]) | np.isnan(values)).all():  # an empty cell is no other value
+                    self._firsts[name] = [pa.array(own)]
                     continue
                 self._firsts.pop(name)
             reports["seconds" if name == self.roles.seconds else name] = values
@@ -211,7 +237,8 @@ class WideRows(Rows):
 
     def take(self, batch: Batch) -> None:
         roles, count = self.roles, len(next(iter(batch.values())))
-        names = batch[roles.trial] if roles.trial else _numbered(self._rows, count)
+        self._room(count, len(roles.wanted))
+        names = batch[roles.trial] if roles.trial else numbered(self._rows, count)
         self._rows += count
         keys = joined([*([batch[roles.task]] if roles.task else []), names]).to_pylist()
         places = np.full(count, -1, dtype="int64")
@@ -243,7 +270,8 @@ class WideRows(Rows):
         trials = self._trials()
         reports = self._curves()
         for name in filter(None, [self.roles.seconds, *self.roles.metrics]):
-            trials[name] = np.concatenate(self._numbers.pop(name, [np.empty(0)]))
+            here = self.roles.final_names.get(name, name)
+            trials[here] = np.concatenate(self._numbers.pop(name, [np.empty(0)]))
         for name, knob in self.roles.knobs.items():
             if self._firsts.get(name):
                 trials[f"{CONFIG}{knob}"] = self._knob(name)
@@ -256,6 +284,8 @@ class WideRows(Rows):
         epochs = sorted({epoch for columns in self.roles.curves.values() for _, epoch in columns})
         place = {epoch: at for at, epoch in enumerate(epochs)}
         shape = len(self._places), len(epochs)
+        if shape[0] * shape[1] * len(self.roles.curves) > MOST_CELLS:  # each metric may have other epochs
+            raise TooLarge(self.where, len(epochs) * len(self.roles.curves))
         told, values = np.zeros(shape, dtype=bool), dict[str, np.ndarray[Any, Any]]()
         for metric, columns in self.roles.curves.items():
             values[metric] = np.full(shape, np.nan)
@@ -267,11 +297,3 @@ class WideRows(Rows):
         reports |= {metric: found[told] for metric, found in values.items()}
         frame: pd.DataFrame = pd.DataFrame(reports, copy=False)
         return frame
-
-
-def _constant(count: int) -> pa.Array:
-    return pa.array([""]).take(pa.array(np.zeros(count, dtype="int64")))
-
-
-def _numbered(first: int, count: int) -> pa.Array:
-    return pa.array(np.arange(first, first + count)).cast(pa.string())

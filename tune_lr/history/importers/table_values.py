@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,7 +18,15 @@ from tune_lr.journal import Status
 if TYPE_CHECKING:
     import pandas as pd
 
-_OURS: dict[str, Status] = {word: word for word in get_args(Status)}
+#: What other tools call the same.
+_SYNONYMS: dict[Status, str] = {
+    "completed": "complete done success successful succeeded finished terminated",
+    "failed": "fail failure error errored crashed crash",
+    "stopped": "pruned killed early_stopped preempted preempting",
+    "running": "in_progress inprogress",
+}
+_WORDS: dict[str, Status] = {word: word for word in get_args(Status)}
+_WORDS |= {word: ours for ours, words in _SYNONYMS.items() for word in words.split()}
 _LARGEST_WHOLE = 2.0**53
 
 
@@ -41,6 +51,16 @@ def whole(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     found: np.ndarray[Any, Any] = np.isfinite(values) & (np.abs(values) < _LARGEST_WHOLE)
     found &= np.floor(values) == values
     return found
+
+
+def first_values(
+    told: np.ndarray[Any, Any], place: np.ndarray[Any, Any], values: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Every trial's number: what is told of it, or else the first in its rows (``place``)."""
+    rows = np.flatnonzero(~np.isnan(values))[::-1]
+    first = np.full(len(told), np.nan)
+    first[place[rows]] = values[rows]  # of several the last that is written stays
+    return np.where(np.isnan(told), first, told)
 
 
 def whole_column(chunks: list[pa.Array], name: str, where: str, skipped: Skipped) -> pd.Series[Any]:
@@ -105,20 +125,53 @@ def _value(text: str | None) -> object:
 def statuses(
     texts: list[str | None], words: Mapping[str, Status], where: str, skipped: Skipped
 ) -> list[Status | None]:
-    """Their words as ours; a word that nobody explained is counted and says nothing."""
-    found: list[Status | None] = []
-    for text in texts:
-        status = None if text is None else words.get(text) or _OURS.get(text.strip().lower())
-        if status is None and text is not None:
-            skipped.add(where, f"status {text[:100]!r}, which is none of {', '.join(_OURS)}")
-        found.append(status)
-    return found
+    """Their words as ours, those of other tools too; ``words`` go before.
+
+    A word that nobody explained is counted and says nothing.
+    """
+    explained = {_bare(word): status for word, status in words.items()}
+    found: dict[str | None, Status | None] = {None: None}
+    for text, times in Counter(texts).items():
+        if text is None:
+            continue
+        bare = _bare(text)
+        found[text] = words.get(text) or explained.get(bare) or _WORDS.get(bare)
+        if found[text] is None:
+            skipped.add(
+                where, f"status {text[:100]!r}, which is none of {', '.join(get_args(Status))}", times
+            )
+    return [found[text] for text in texts]
+
+
+def _bare(word: str) -> str:
+    """A word without what people write differently: ``Early-Stopped`` and ``early_stopped`` are one."""
+    return re.sub(r"[\s_-]+", "_", word.strip().lower())
 
 
 def joined(columns: list[pa.Array]) -> pa.Array:
-    """Columns as one of text, a row's values beside one another; None where the last is empty."""
+    """Columns as one of text, a row's values beside one another; None where the last is empty.
+
+    Before each but the last stands how long it is, so that no two rows of other values are the same.
+    """
     texts = [column.cast(pa.string()) for column in columns]
     if len(texts) == 1:
         return texts[0]
     filled = [pc.fill_null(text, "") for text in texts[:-1]]
-    return pc.binary_join_element_wise(*filled, texts[-1], "\x1f")
+    sized = [part for text in filled for part in (pc.utf8_length(text).cast(pa.string()), text)]
+    return pc.binary_join_element_wise(*sized, texts[-1], ":")
+
+
+def first_of(text: str) -> tuple[str, str]:
+    """The first of values that were ``joined``, and the rest."""
+    size, _, rest = text.partition(":")
+    return rest[: int(size)], rest[int(size) + 1 :]
+
+
+def constant(count: int) -> pa.Array:
+    """So many empty texts."""
+    return pa.array([""]).take(pa.array(np.zeros(count, dtype="int64")))
+
+
+def numbered(first: int, count: int) -> pa.Array:
+    """So many numbers in a row, as texts."""
+    return pa.array(np.arange(first, first + count)).cast(pa.string())

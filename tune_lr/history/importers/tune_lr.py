@@ -16,7 +16,7 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import Columns, flat_config
+from tune_lr.history.columns import Columns, flat_config, trials_of
 from tune_lr.history.files import head, json_lines, read_json
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.journal import NON_FINITE, Status
@@ -45,7 +45,6 @@ class TuneLR:
         return os.path.isfile(path / _DESCRIPTION) or head(journal, len(_SESSION)) == _SESSION
 
     def read(self, path: Path, asked: Asked, skipped: Skipped) -> Iterator[Log]:
-        import pandas as pd
 
         heard = _Heard()
         for event in json_lines(path / _JOURNAL, skipped):
@@ -59,8 +58,8 @@ class TuneLR:
         yield Log(
             source=self.name,
             name=_task_name(path, job, task),
-            trials=pd.DataFrame(heard.trials),
-            reports=heard.reports(),
+            trials=trials_of(heard.trials, skipped),
+            reports=heard.reports(skipped),
             metric=job["metric"] if isinstance(job.get("metric"), str) else None,
             mode=job["mode"] if job.get("mode") in ("min", "max") else None,
             scope=_scope(job, _DESCRIPTION if "scope" in said else _JOURNAL, skipped),
@@ -128,7 +127,7 @@ class _Heard:
         if "status" in event:
             self._turn(at, event["status"], None)
 
-    def reports(self) -> Any:
+    def reports(self, skipped: Skipped) -> Any:
         import pandas as pd
 
         own = {
@@ -136,7 +135,7 @@ class _Heard:
             "epoch": np.frombuffer(self._epochs, np.int64) if self._of else np.array([], np.int64),
             "seconds": np.frombuffer(self._seconds, np.float64) if self._of else np.array([]),
         }
-        return pd.DataFrame({**own, **self._metrics.arrays(besides=own)})
+        return pd.DataFrame({**own, **self._metrics.arrays(besides=own, skipped=skipped)})
 
 
 def _seconds(said: object) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,10 +14,11 @@ import numpy as np
 
 from tune_lr.errors import BadInput
 from tune_lr.history import files
+from tune_lr.history.columns import MOST_CELLS
 from tune_lr.history.importers.table import Table, read_table
 from tune_lr.history.importers.table_columns import metric_like, shipped_knobs
 from tune_lr.history.importers.table_csv import CsvFile, header
-from tune_lr.history.importers.table_files import TEXT_SUFFIXES, Retype, suffix_of
+from tune_lr.history.importers.table_files import TEXT_SUFFIXES, Retype, TooLarge, suffix_of
 from tune_lr.history.importers.table_values import numbers, whole
 from tune_lr.history.importers.wandb_curves import Points, reports_of
 from tune_lr.history.log import Asked, Fidelity, Log, Skipped
@@ -39,15 +41,6 @@ _ABOUT = frozenset(
         "Group",
     }
 )
-_STATES = {
-    "finished": "completed",
-    "crashed": "failed",
-    "failed": "failed",
-    "killed": "stopped",
-    "preempted": "stopped",
-    "preempting": "stopped",
-    "running": "running",
-}
 _LOGGED = re.compile(
     r"_|(?:trainer|train|training|val|valid|validation|test|eval|system|gradients)/|global_step$"
 )
@@ -116,7 +109,7 @@ class WandB:
                 skipped.add(file.name, str(error))
         if not export.rows and not export.others:
             raise files.bad(path, "exports of Weights & Biases that can be read")
-        yield _log(path, export)
+        yield _log(path, export, skipped)
 
 
 def _is_export(path: Path) -> bool:
@@ -158,8 +151,7 @@ def _read_runs(export: _Export, path: Path, asked: Asked, metrics: set[str], ski
     knobs = [
         name for name in table.kinds if is_knob(name) and table.kinds[name] != "other" and name != "seed"
     ]
-    states = {word: ours for state, ours in _STATES.items() for word in (state, state.capitalize())}
-    columns = {"layout": "wide", "status": {"column": "State", "values": states}, "knobs": knobs}
+    columns = {"layout": "wide", "status": "State", "knobs": knobs}
     read = read_table(path, Asked(metric=asked.metric, rename=asked.rename, columns=columns), own)
     ((_, trials, _),) = read.rows.logs()
     for (where, why), times in own.counts.items():
@@ -211,14 +203,30 @@ def _read_chart(export: _Export, path: Path, asked: Asked, metrics: set[str], sk
 
 
 def _batches(table: CsvFile, wanted: list[str], texts: set[str]) -> list[dict[str, Any]]:
-    """All batches of some columns, once each column is of one kind."""
+    """All batches of some columns, once each column is of one kind.
+
+    Raises:
+        BadInput: they cannot be read, or hold more than a log would.
+    """
     names = {*wanted}
     for _ in wanted:
         try:
-            return list(table.batches(names, texts))
+            return _bounded(table, names, texts)
         except Retype:
             continue
-    return list(table.batches(names, names))
+    return _bounded(table, names, names)
+
+
+def _bounded(table: CsvFile, names: set[str], texts: set[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cells = 0
+    with closing(table.batches(names, texts)) as batches:
+        for batch in batches:
+            cells += sum(map(len, batch.values()))
+            if cells > MOST_CELLS:
+                raise TooLarge(table.path.name, len(names))
+            found.append(batch)
+    return found
 
 
 def _read_history(export: _Export, path: Path, asked: Asked, metrics: set[str], skipped: Skipped) -> None:
@@ -245,7 +253,7 @@ def _read_history(export: _Export, path: Path, asked: Asked, metrics: set[str], 
 _READ = {"runs": _read_runs, "chart": _read_chart, "history": _read_history}
 
 
-def _log(path: Path, export: _Export) -> Log:
+def _log(path: Path, export: _Export, skipped: Skipped) -> Log:
     import pandas as pd
 
     others = pd.DataFrame({"trial_id": [*export.others]})
@@ -253,7 +261,7 @@ def _log(path: Path, export: _Export) -> Log:
     if export.trials is not None and len(others):
         trials = pd.concat([trials, others], ignore_index=True)
     trials["trial_id"] = _unique(trials["trial_id"].tolist())
-    reports = pd.DataFrame(reports_of(export.points))
+    reports = pd.DataFrame(reports_of(export.points, skipped))
     fidelity: Fidelity | None = "epochs" if {axis.lower() for axis in export.axes} == {"epoch"} else None
     name = path.name if path.is_dir() else path.name.partition(".")[0]
     return Log(WandB.name, name, trials, reports, fidelity=fidelity)
