@@ -52,14 +52,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "place": GROUND,
     # A trial's own folder holds reports that the journal may lack, and how its training ended.
     "checkpoints": ASKED | {"trials"} | VALUES,
-    "driver": ASKED | {"trials", "checkpoints"} | RULES,
+    "driver": ASKED | {"trials", "checkpoints", "clock"} | RULES,
+    "clock": set(),
     "assembly": ASKED | RULES,
     "experiment": {"assembly", "trials", "trials.decisions", "tables", "mirror", "signals", "place"}
     | RECORD - {"experiment"},
     "engines": TRAINING | RECORD,
     "engines.on_ray": {"engines"} | TRAINING | RECORD,
     "engines.on_syne": {"engines"} | TRAINING | RECORD,
-    "jobs": {"engines"} | TRAINING | RECORD,
+    "jobs": {"engines", "assembly"} | TRAINING | RECORD,
     # Studies run jobs and lone trainings, and keep a folder of their own.
     "bench": {"jobs", "place"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,

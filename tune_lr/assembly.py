@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from tune_lr import registry
@@ -12,18 +13,22 @@ from tune_lr.searchers.base import Searcher
 from tune_lr.stopping.base import TrialScheduler
 
 
-def assemble(job: Job) -> tuple[Searcher, TrialScheduler]:
+def assemble(job: Job, **more: Any) -> tuple[Searcher, TrialScheduler]:
     """A fresh searcher and a fresh trial scheduler; a rule that proposes as well brings its own searcher.
+
+    Args:
+        job: what names them, and their options.
+        more: what else there is for a part that asks for it by name (``candidates``, ``prior``).
 
     Raises:
         UnknownName: no part has the name, or it has no such option.
         MissingExtra: the part's library is not installed.
         BadInput: an option's value is not usable.
     """
-    scheduler: TrialScheduler = _make(_scheduler_class(job), job, "trial_scheduler")
+    scheduler: TrialScheduler = _make(_scheduler_class(job), job, "trial_scheduler", more)
     if scheduler.searcher is not None:
         return scheduler.searcher, scheduler
-    searcher: Searcher = _make(registry.load("searchers", job.searcher), job, "searcher")
+    searcher: Searcher = _make(registry.load("searchers", job.searcher), job, "searcher", more)
     return searcher, scheduler
 
 
@@ -40,7 +45,7 @@ def _scheduler_class(job: Job) -> Any:
     return registry.load("trial_schedulers", name)
 
 
-def _make(part: Any, job: Job, kind: str) -> Any:
+def _make(part: Any, job: Job, kind: str, more: Mapping[str, Any]) -> Any:
     """A part with the job's options for it, and what of the job it asks for."""
     options = getattr(job, f"{kind}_options")
     known = inspect.signature(part).parameters
@@ -50,6 +55,7 @@ def _make(part: Any, job: Job, kind: str) -> Any:
         given["space"] = job.search_space
     if "trials" in known:
         given["trials"] = job.trials
+    given |= {name: value for name, value in more.items() if name in known}
     for name in options:
         if name in given or name == "space" or not (open_ended or name in known):
             choices = set(known) - set(given)

@@ -7,7 +7,6 @@ journal to a fresh searcher and a fresh trial scheduler and stands where the kil
 from __future__ import annotations
 
 import hashlib
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_lr.checkpoints import Checkpoints
+from tune_lr.clock import steady
 from tune_lr.errors import JobFailed, TuneLRError
 from tune_lr.job import Job
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report, storable
@@ -44,6 +44,7 @@ class Driver:
         folder: the experiment's folder; None keeps everything in memory.
         searcher, scheduler: fresh ones; the journal is replayed into them here.
         listeners: hear of every event.
+        clock: seconds, for whoever simulates time; the machine's if not given.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class Driver:
         searcher: Searcher,
         scheduler: TrialScheduler,
         listeners: tuple[Listener, ...] = (),
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.job, self.journal, self.folder = job, journal, folder
         self.searcher, self.scheduler, self.listeners = searcher, scheduler, listeners
         self.objective, self.limits = job.objective, job.limits
         self.record = Record()
-        self._began = time.time(), time.monotonic()
+        self._clock = clock or steady()
         #: Why the job cannot go on, if so.
         self.failure: TuneLRError | None = None
         #: Legs under way: a paused trial's last one may be cleaning up when its next begins.
@@ -217,11 +219,7 @@ class Driver:
     def seconds(self) -> float:
         """Wall-clock seconds that all sessions have taken, this one up to now."""
         began = self.record.began
-        return self.record.past_seconds + (self._now() - began if began is not None else 0.0)
-
-    def _now(self) -> float:
-        """The time, by a clock that nobody sets while the job runs."""
-        return self._began[0] + time.monotonic() - self._began[1]
+        return self.record.past_seconds + (self._clock() - began if began is not None else 0.0)
 
     # Legs -------------------------------------------------------------------------------------------
 
@@ -283,7 +281,7 @@ class Driver:
             self.failure = JobFailed(f"{count} failed, so the job ends: {headline(error)}", error)
 
     def _write(self, event: str, **what: Any) -> None:
-        whole = {"event": event, "time": round(self._now(), 3), **what}
+        whole = {"event": event, "time": round(self._clock(), 3), **what}
         self.journal.append(whole)
         self.record.apply(whole)
         for listener in self.listeners:
