@@ -30,7 +30,7 @@ from tune_lr.history.importers.table_files import (
     once,
 )
 from tune_lr.history.importers.table_spelling import decimal_commas, numbers_among, with_points
-from tune_lr.history.importers.table_stream import Stream, open_text
+from tune_lr.history.importers.table_stream import Stream, beginning, keep, open_text
 from tune_lr.history.log import Skipped
 
 BLOCK = 4 * 1024**2
@@ -109,18 +109,15 @@ class CsvFile:
         return self._rows_of(BLOCK)
 
     def _rows_of(self, block: int) -> Any:
-        # What is only looked at is read here, since a reader that is left before its end reads on.
-        with open_text(self.path) as file:
-            try:
-                start = file.read(2 * block)
-                if self._encoding != "utf8":
-                    start = codecs.getincrementaldecoder(self._encoding)().decode(start).encode()
-                return self._reader(pa.BufferReader(start), None, block, "utf8").read_next_batch()
-            except StopIteration:
-                raise files.bad(self.path, "a table with rows") from None
-            except _UNREADABLE as error:
-                self._turned(error)
-                raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
+        try:
+            # A reader that is left before its end reads on, so it gets no more than is looked at.
+            start = beginning(self.path, 2 * block, self._encoding)
+            return self._reader(start, None, block).read_next_batch()
+        except StopIteration:
+            raise files.bad(self.path, "a table with rows") from None
+        except _UNREADABLE as error:
+            self._turned(error)
+            raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
 
     def _as_latin(self) -> None:
         self._encoding = "latin-1"
@@ -135,7 +132,7 @@ class CsvFile:
         names = [self._names[int(place)] for place in types]
         respelled = self.mixed - {*texts} if self._decimal == "," else set()
         rows = self._ragged = 0
-        with Stream(self.path) as stream:
+        with Stream(self.path, self._encoding) as stream:
             try:
                 for batch in stream.reader(lambda file: self._reader(file, types)):
                     rows += batch.num_rows
@@ -173,10 +170,12 @@ class CsvFile:
             self.mixed.add(name)
             raise Retype from None
 
-    def _reader(
-        self, file: Any, types: dict[str, Any] | None, block: int = BLOCK, encoding: str | None = None
-    ) -> Any:
+    def _reader(self, file: Any, types: dict[str, Any] | None, block: int = BLOCK) -> Any:
         places = [str(place) for place in range(len(self._names))]
+        parsing = pyarrow.csv.ParseOptions(
+            delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._pass_over
+        )
+        keep(parsing)
         try:
             return pyarrow.csv.open_csv(
                 file,
@@ -185,13 +184,8 @@ class CsvFile:
                     skip_rows_after_names=1,
                     block_size=block,
                     use_threads=False,
-                    encoding=encoding or self._encoding,
                 ),
-                pyarrow.csv.ParseOptions(
-                    delimiter=self._delimiter,
-                    newlines_in_values=True,
-                    invalid_row_handler=self._pass_over,
-                ),
+                parsing,
                 pyarrow.csv.ConvertOptions(
                     column_types=types or {},
                     include_columns=list(types or []),
