@@ -98,13 +98,29 @@ def test_what_is_told_once_takes_little_room(tmp_path: Path, monkeypatch: pytest
     assert len(log.reports) == 10_000
 
 
-def test_a_batch_of_parquet_has_as_many_rows_as_its_columns_let(tmp_path: Path) -> None:
+def test_a_batch_of_parquet_has_as_many_rows_as_its_columns_let(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.parquet"
     columns = {f"m{place}": pa.nulls(20_000) for place in range(1000)}
     pyarrow.parquet.write_table(pa.table(columns), path)
     file = table_files.ParquetFile(path, Skipped())
+    by: list[threading.Thread] = []
+    monkeypatch.setattr("tune_lr.history.files.open_plain", lambda path: _Slow(path.read_bytes(), by))
     with closing(file.batches({*columns}, set())) as batches:
         assert len(next(batches)["m0"]) == 4000
+    assert {*by} == {threading.current_thread()}
+
+
+def test_a_text_that_very_many_rows_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.parquet"
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), pa.array(["x" * 10_000]))
+    numbers = pa.array([0.5] * 1000)
+    pyarrow.parquet.write_table(pa.table({"config/lr": numbers, "loss": numbers, "config/t": shared}), path)
+    assert len(read(path)[0][0].trials) == 1000
+    monkeypatch.setattr("tune_lr.history.files.LARGEST_VALUE", 9_000_000)
+    with pytest.raises(BadInput, match="bytes of text"):
+        read(path)
 
 
 def test_lines_that_lack_what_one_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 
 from tune_lr.errors import BadInput
@@ -83,7 +84,7 @@ class ParquetFile:
     """A Parquet file; columns that are neither numbers, truth nor text are passed over."""
 
     def __init__(self, path: Path, skipped: Skipped) -> None:
-        self.path = path
+        self.path, self._letters = path, 0
         self.mixed: set[str] = set()
         self.mostly: set[str] = set()
         self.percents: set[str] = set()
@@ -108,20 +109,30 @@ class ParquetFile:
 
     def batches(self, wanted: Collection[str], texts: Collection[str]) -> Batches:
         names = [name for name in self.kinds if name in wanted and self.kinds[name] != "other"]
+        self._letters = 0
         with files.open_plain(self.path) as file:
             try:
-                read = pyarrow.parquet.ParquetFile(file)
+                # A text that many rows share stands there once, and here too until it is known how many.
+                texts_here = [name for name in names if self.kinds[name] == "text"]
+                # Nor may threads of Arrow's read ahead in a file that is done with (see table_stream).
+                read = pyarrow.parquet.ParquetFile(file, read_dictionary=texts_here, pre_buffer=False)
                 # Nothing but the number of its rows may stand in a file, and a batch of them is made in full.
                 size = max(1, min(_BATCH, _BATCH_CELLS // max(1, len(names))))
                 for batch in read.iter_batches(batch_size=size, columns=names, use_threads=False):
                     yield {name: self._plain(batch.column(name), name in texts) for name in names}
+            except BadInput:
+                raise
             except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
                 raise files.bad(self.path, f"rows that can be read ({first_line(error)})") from None
 
-    @staticmethod
-    def _plain(column: pa.Array, as_text: bool) -> pa.Array:
+    def _plain(self, column: pa.Array, as_text: bool) -> pa.Array:
         kind = kind_of(column.type)
         if pa.types.is_dictionary(column.type):
+            if kind == "text":
+                sizes = pc.binary_length(column.dictionary.cast(pa.large_string())).take(column.indices)
+                self._letters += pc.sum(sizes).as_py() or 0
+                if self._letters > files.LARGEST_VALUE:
+                    raise files.bad(self.path, f"a table of at most {files.LARGEST_VALUE} bytes of text")
             column = column.dictionary_decode()
         plain = column.cast(pa.string() if as_text else ARROW[kind], safe=False)
         plain.validate(full=kind == "text")  # that it is UTF-8 is only said in the file
