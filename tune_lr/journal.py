@@ -149,7 +149,7 @@ def storable(text: str, longest: int = 40_000) -> str:
 
 def in_utf8(text: str) -> str:
     """The same with every lone surrogate written out, which no table and no file can hold."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
