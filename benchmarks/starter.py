@@ -1,0 +1,154 @@
+"""The data set of the starter prior: GreedyLR's knobs on many small tasks, recorded.
+
+    python benchmarks/starter.py                       # what is recorded, what the rest will cost
+    python benchmarks/starter.py --pilot               # 64 configurations a task, and what they show
+    python benchmarks/starter.py --record --workers 2  # records all that is missing
+    python benchmarks/starter.py --pack FILE.parquet --insert docs/data.md
+
+256 configurations of the space greedy_lr (its default, then a Sobol sequence), the same for every task,
+each trained for 27 epochs under 2 seeds by the ready loop. Parts of 16 trainings go into files of their own
+in OUT, each put in place whole: kill it at any time, and the same command goes on; --parts N ends after so
+many. --pack makes one Parquet file of all that is recorded whole, --history a store for tune_lr.History,
+--insert puts the tables of figures between the markers of a document. How the data came about, and what is
+in the file: docs/data.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch counts the cores
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import numpy as np
+from numpy.typing import NDArray
+from starter_ import pack
+from starter_.figures import of_task
+from starter_.record import Part, read
+from starter_.run import missing, plan, run, seconds_of
+from starter_.tables import report
+from starter_.tasks import TASKS
+
+BEGIN, END = "<!-- starter:begin -->", "<!-- starter:end -->"
+PILOT = 64
+Curves = dict[str, dict[int, NDArray[np.float32]]]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Say what it costs, record what was asked for, write what was asked for."""
+    asked = _asked(arguments)
+    tasks, configs, seeds = asked.task or list(TASKS), asked.configs or 256, asked.seeds
+    if asked.pilot:
+        configs, seeds = asked.configs or PILOT, 1
+    parts = plan(tasks, configs, asked.epochs, seeds)
+    todo = missing(parts, asked.out)
+    _tell(f"{len(tasks)} tasks x {configs} configurations x {asked.epochs} epochs x {seeds} seed(s)")
+    _tell(f"{len(parts)} parts, {len(parts) - len(todo)} done, {len(todo)} to go")
+    now = todo[: asked.parts] if asked.parts else todo
+    if now and not (asked.pack or asked.history or asked.insert):
+        minutes = seconds_of(now) / 60
+        shared = minutes / asked.workers
+        _tell(f"about {minutes:.1f} min of one core, {shared:.1f} min with {asked.workers} worker(s)")
+    if asked.record or asked.pilot:
+        run(now, asked.out, asked.workers)
+    elif now:
+        _tell("nothing was run: --record does")
+    if asked.pilot or asked.pack or asked.history or asked.insert:
+        _write(parts, asked)
+
+
+def _write(parts: Sequence[Part], asked: argparse.Namespace) -> None:
+    curves = whole(parts, asked.out)
+    if not curves:
+        raise SystemExit(f"no task is recorded whole in {asked.out}: --record")
+    for task in sorted({part.task for part in parts} - set(curves)):
+        _tell(f"not recorded whole, left out: {task}")
+    first = next(iter(curves.values()))
+    trials = len(curves) * len(first) * len(first[0])
+    about = (
+        f"{len(curves)} tasks, {len(first[0])} configurations, {asked.epochs} epochs, {len(first)} seed(s): "
+        f"{trials} trials, {trials * asked.epochs} epochs in all."
+    )
+    if asked.pack:
+        pack.write(asked.pack, pack.table(curves, {name: TASKS[name].facts() for name in curves}))
+        _tell(f"{asked.pack}: {asked.pack.stat().st_size / 1e6:.2f} MB")
+        if asked.history:
+            _tell(f"{asked.history}: {len(pack.write_history(asked.pack, asked.history))} tasks")
+    if asked.pilot or asked.insert:
+        text = report({name: of_task(found) for name, found in curves.items()}, about)
+        if asked.insert:
+            insert(text, asked.insert)
+        else:
+            print(text)
+
+
+def whole(parts: Sequence[Part], out: Path) -> Curves:
+    """The curves of every task of which no part is missing, by seed."""
+    found: dict[str, dict[int, list[NDArray[np.float32]]]] = {}
+    torn = set()
+    for part in parts:
+        curves = read(part, out)
+        if curves is None:
+            torn.add(part.task)
+        else:
+            found.setdefault(part.task, {}).setdefault(part.seed, []).append(curves)
+    return {
+        task: {seed: np.concatenate(chunks) for seed, chunks in seeds.items()}
+        for task, seeds in found.items()
+        if task not in torn
+    }
+
+
+def insert(text: str, path: Path) -> None:
+    """Put the text between the markers of a file.
+
+    Raises:
+        SystemExit: the file is not there or lacks a marker.
+    """
+    content = path.read_text(encoding="utf-8") if path.exists() else ""
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{path} needs the lines {BEGIN} and {END}, between which the tables go")
+    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _asked(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", dest="task", nargs="+", choices=list(TASKS), help="all, if not given")
+    parser.add_argument("--configs", type=_whole, help=f"configurations a task (256; --pilot {PILOT})")
+    parser.add_argument("--epochs", type=_whole, default=27)
+    parser.add_argument("--seeds", type=_whole, default=2, help="trainings of each configuration")
+    parser.add_argument("--parts", type=_whole, help="end after so many parts")
+    parser.add_argument("--workers", type=_whole, default=1, help="processes, of one thread each")
+    parser.add_argument("--out", type=Path, default=Path("runs/starter"), help="folder of the parts")
+    parser.add_argument("--record", action="store_true", help="record what is missing")
+    parser.add_argument("--pilot", action="store_true", help="record a part of it and print the figures")
+    parser.add_argument("--pack", type=Path, help="write all that is recorded as one Parquet file")
+    parser.add_argument("--history", type=Path, help="with --pack: and as a store of tune_lr.History")
+    parser.add_argument("--insert", type=Path, help="a Markdown file with the two markers, for the figures")
+    asked = parser.parse_args(arguments)
+    if asked.history and not asked.pack:
+        parser.error("--history needs --pack")
+    return asked
+
+
+def _whole(text: str) -> int:
+    value = int(text) if text.isdigit() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
+    return value
+
+
+if __name__ == "__main__":
+    main()
