@@ -67,8 +67,8 @@ def _knobs(found: Figures) -> str:
     return (
         "What the knobs decide of the normal score of the last loss. *early*: the rank correlation of the "
         "loss after a ninth of the epochs with the last; *ceiling*: that of two seeds; *lr alone* and *all*: "
-        "cross-validated R2 of a random forest over `lr`, and over every knob. Then, in hundredths of R2, what "
-        "it loses where one knob's values are shuffled.\n\n"
+        "cross-validated R2 of a random forest over `lr`, and over every knob. Then, in hundredths of R2, "
+        "what it loses where one knob's values are shuffled.\n\n"
         + _table(", ".join(["task, early, ceiling, lr alone, all", *names]), rows)
     ).replace("nan", "")
 
@@ -89,8 +89,8 @@ def _pairs(found: Figures) -> str:
         like, unlike = f"{names[most]} {row[most]:.2f}", f"{names[least]} {row[least]:.2f}"
         rows.append([name, f"{np.median(row[order]):.2f}", like, unlike])
     return (
-        f"Rank correlations (of normal scores) between two tasks, over the same configurations: from {low:.2f} "
-        f"to {high:.2f}, median {middle:.2f}, quartiles {first:.2f} and {third:.2f}.\n\n"
+        f"Rank correlations (of normal scores) between two tasks, over the same configurations: from "
+        f"{low:.2f} to {high:.2f}, median {middle:.2f}, quartiles {first:.2f} and {third:.2f}.\n\n"
         + _table("task, median, most like, least like", rows)
     )
 

@@ -171,7 +171,8 @@ TASKS: dict[str, Recorded] = {
     ),
     "digits-cnn-flips": _task(
         "handwritten digits, a quarter of the labels wrong", partial(data.digits, 1, 8, 8),
-        "two convolutions", partial(nets.cnn, 8, 16, norm=False), family="cnn", kind="classification", source=_DIGITS, classes=10,
+        "two convolutions", partial(nets.cnn, 8, 16, norm=False),
+        family="cnn", kind="classification", source=_DIGITS, classes=10,
         fixed=ADAMW, size=24, steps=25, flips=0.25,
     ),
     "waves-cnn": _task(
