@@ -94,6 +94,18 @@ def csv(path: Path) -> None:
     pd.read_csv(path)
 
 
+def csv_by_pyarrow(path: Path) -> None:
+    import pyarrow.csv
+
+    pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(use_threads=False))
+
+
+def parquet_by_pyarrow(path: Path) -> None:
+    import pyarrow.parquet
+
+    pyarrow.parquet.read_table(path, use_threads=False)
+
+
 def parquet(path: Path) -> None:
     import pandas as pd
 
@@ -121,6 +133,7 @@ PARSERS = {
     "parquet": parquet,
     "wandb": wandb,
 }
+BY_PYARROW = {"csv long": csv_by_pyarrow, "csv wide": csv_by_pyarrow, "parquet": parquet_by_pyarrow}
 #: What a format's own reader needs; imported before the clock starts, on both sides.
 NEEDS = {
     "mlflow": ["yaml"],

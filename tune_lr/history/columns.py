@@ -227,6 +227,8 @@ def _flatten(
         key = in_utf8(f"{prefix}{name}")
         if key in found:  # "a.b" beside a "b" in "a"
             skipped.add(where, f"a second value of {key.removeprefix(CONFIG)!r}")
+        elif type(value) is float and math.isfinite(value):  # most are
+            found[key] = value
         elif isinstance(value, Mapping) and depth < DEEPEST_CONFIG:
             _flatten(value, f"{key}.", found, where, skipped, depth + 1)
         elif isinstance(value, str):
