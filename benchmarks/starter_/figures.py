@@ -1,14 +1,15 @@
 """What the recorded curves show: how much each knob matters to a task, and how alike the tasks rank.
 
 The value of a trial is its last validation loss, as a normal score of its rank among the trials of its task
-and seed; all that diverged share the last place. What knobs explain is the R2 of a random forest over the
-knobs' coordinates on configurations that it has not seen, so that it is below what they decide: at most the
-``ceiling``, which two seeds of the same configurations show.
+and seed; all that diverged share the last place. What knobs explain is the R2 of a Gaussian process over the
+knobs' coordinates on configurations that it has not seen. More than ``ceiling`` cannot be explained: the rest
+of the mean of two seeds is luck, as the two show where they differ.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from scipy.stats import norm, rankdata
 from starter_.record import space, values
 
 Array = NDArray[np.float64]
-FOLDS, ROUNDS, TREES = 8, 3, 60
+FOLDS, SHUFFLES = 8, 5
 
 
 def final_losses(curves: NDArray[np.float32]) -> Array:
@@ -40,52 +41,58 @@ def coordinates(count: int) -> Array:
 
 
 def importances(cube: Array, scores: Array) -> dict[str, float]:
-    """``lr``: R2 by lr alone; ``all``: by all knobs; and under each knob's name, with ``-`` before it, what
-    of R2 is lost where its values are shuffled among configurations that the forest has not seen.
+    """What of the scores' variance the knobs explain, each R2 on configurations that the model has not seen.
+
+    ``lr``: R2 by lr alone; ``all``: by all knobs; ``-<knob>``: what of that is lost where the values of this
+    knob are shuffled among the configurations.
     """
-    from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.model_selection import KFold
 
-    names = space().names
-    where, rng = names.index("lr"), np.random.default_rng(0)
-    errors: dict[str, list[float]] = {}
+    names, rng = space().names, np.random.default_rng(0)
+    where, errors = names.index("lr"), dict.fromkeys(("lr", "all", *(f"-{name}" for name in names)), 0.0)
+    for seen, rest in KFold(min(FOLDS, len(cube)), shuffle=True, random_state=0).split(cube):
+        truth, whole = scores[rest], _fitted(cube[seen], scores[seen])
+        alone = _fitted(cube[seen][:, [where]], scores[seen])
+        errors["lr"] += _squares(alone.predict(cube[rest][:, [where]]) - truth)
+        errors["all"] += _squares(whole.predict(cube[rest]) - truth)
+        for i, name in enumerate(names):
+            for _ in range(SHUFFLES):
+                other = cube[rest].copy()
+                other[:, i] = rng.choice(cube[:, i], len(rest), replace=False)
+                errors[f"-{name}"] += _squares(whole.predict(other) - truth) / SHUFFLES
+    total = _squares(scores - scores.mean())
+    share = {name: 1 - error / total for name, error in errors.items()}
+    return {name: share["all"] - one if name[0] == "-" else one for name, one in share.items()}
 
-    def note(name: str, guess: Array, truth: Array) -> None:
-        errors.setdefault(name, []).append(float(((guess - truth) ** 2).sum()))
 
-    for turn in range(ROUNDS):
-        for seen, rest in KFold(FOLDS, shuffle=True, random_state=turn).split(cube):
-            whole = ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=turn).fit(
-                cube[seen], scores[seen]
-            )
-            alone = ExtraTreesRegressor(TREES, min_samples_leaf=4, random_state=turn)
-            alone.fit(cube[seen][:, [where]], scores[seen])
-            note("lr", alone.predict(cube[rest][:, [where]]), scores[rest])
-            note("all", whole.predict(cube[rest]), scores[rest])
-            shuffled = np.repeat(cube[rest][None], len(names), axis=0)
-            for i in range(len(names)):
-                shuffled[i, :, i] = rng.permutation(cube[rest][:, i])
-            guesses = whole.predict(shuffled.reshape(-1, len(names))).reshape(len(names), -1)
-            for name, guess in zip(names, guesses, strict=True):
-                note(f"-{name}", guess, scores[rest])
-    total = ROUNDS * float(((scores - scores.mean()) ** 2).sum())
-    share = {name: 1 - sum(found) / total for name, found in errors.items()}
-    lost = {name: share["all"] - share[f"-{name}"] for name in names}
-    return {"lr": share["lr"], "all": share["all"], **{f"-{name}": lost[name] for name in names}}
+def _fitted(cube: Array, scores: Array) -> Any:
+    """A Gaussian process with a length for each knob, which needs fewer configurations than a forest does."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    kernel = ConstantKernel() * RBF(np.ones(cube.shape[1]), (0.1, 30)) + WhiteKernel(0.1, (1e-3, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a knob that does not matter is at a bound
+        return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0).fit(cube, scores)
+
+
+def _squares(errors: Array) -> float:
+    return float((errors**2).sum())
 
 
 def of_task(seeds: Mapping[int, NDArray[np.float32]]) -> dict[str, Any]:
     """The figures of one task: its curves by seed, of the same configurations."""
     scores = [normal_scores(final_losses(curves)) for curves in seeds.values()]
     count = len(scores[0])
-    ceiling = float(np.corrcoef(scores[0], scores[1])[0, 1]) if len(scores) > 1 else math.nan
+    repeat = float(np.corrcoef(scores[0], scores[1])[0, 1]) if len(scores) > 1 else math.nan
     mean = np.mean(scores, axis=0)
     last = np.concatenate([final_losses(curves) for curves in seeds.values()])
     every = np.concatenate(list(seeds.values()))
     return {
         "configs": count,
         "scores": mean,
-        "ceiling": ceiling,
+        "ceiling": 2 * repeat / (1 + repeat),  # of the mean of two (Spearman and Brown)
         "diverged": float(np.isnan(last).mean()),
         "best": float(np.nanmin(last)),
         "median": float(np.median(np.nan_to_num(last, nan=math.inf))),

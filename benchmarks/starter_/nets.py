@@ -27,9 +27,10 @@ def cnn(*channels: int, norm: bool) -> nn.Module:
 
 
 def wave_cnn() -> nn.Module:
-    """Two convolutions along time and the mean over it."""
+    """Two convolutions along time, batch norm, and the mean over it."""
     return nn.Sequential(
-        nn.Conv1d(1, 12, 7, stride=2), nn.ReLU(), nn.Conv1d(12, 16, 5, stride=2), nn.ReLU(),
+        nn.Conv1d(1, 12, 7, stride=2), nn.BatchNorm1d(12), nn.ReLU(),
+        nn.Conv1d(12, 16, 5, stride=2), nn.BatchNorm1d(16), nn.ReLU(),
         nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(16, 6),
     )  # fmt: skip
 
@@ -117,12 +118,13 @@ class Factors(nn.Module):
     def __init__(self, rows: int, columns: int, rank: int, outputs: int = 1, positive: bool = False) -> None:
         super().__init__()
         self.rows, self.columns = nn.Embedding(rows, rank), nn.Embedding(columns, rank)
-        self.of_rows, self.of_columns = nn.Embedding(rows, 1), nn.Embedding(columns, 1)
         self.outputs, self.positive = outputs, positive
         for table in (self.rows, self.columns):
             nn.init.normal_(table.weight, mean=-1.0 if positive else 0.0, std=0.3)
-        for bias in (self.of_rows, self.of_columns):
-            nn.init.zeros_(bias.weight)
+        if not positive:
+            self.of_rows, self.of_columns = nn.Embedding(rows, 1), nn.Embedding(columns, 1)
+            for bias in (self.of_rows, self.of_columns):
+                nn.init.zeros_(bias.weight)
 
     def forward(self, at: Tensor) -> Tensor:
         left, right = self.rows(at[:, 0]), self.columns(at[:, 1])

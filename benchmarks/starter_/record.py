@@ -66,7 +66,7 @@ def space() -> SearchSpace:
 def values(count: int) -> list[dict[str, Any]]:
     """The configurations as points of the space: its default, then a scrambled Sobol sequence."""
     engine = torch.quasirandom.SobolEngine(space().dimension, scramble=True, seed=_SOBOL_SEED)
-    cube = engine.draw(max(count - 1, 0), dtype=torch.float64).numpy()
+    cube = engine.draw(max(count - 1, 1), dtype=torch.float64).numpy()
     return [space().default(), *(space().decode(point) for point in cube)][:count]
 
 

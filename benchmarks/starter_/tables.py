@@ -66,15 +66,16 @@ def _knobs(found: Figures) -> str:
     )
     return (
         "What the knobs decide of the normal score of the last loss. *early*: the rank correlation of the "
-        "loss after a ninth of the epochs with the last; *ceiling*: that of two seeds; *lr alone* and *all*: "
-        "cross-validated R2 of a random forest over `lr`, and over every knob. Then, in hundredths of R2, "
-        "what it loses where one knob's values are shuffled.\n\n"
+        "loss after a ninth of the epochs with the last; *ceiling*: the share of its variance that is no "
+        "luck, as two seeds show it; *lr alone* and *all*: the shares that a Gaussian process over `lr`, and "
+        "one over every knob, explains of configurations that it has not seen. Then, in hundredths, what the "
+        "latter loses where one knob's values are shuffled.\n\n"
         + _table(", ".join(["task, early, ceiling, lr alone, all", *names]), rows)
     ).replace("nan", "")
 
 
 def _points(share: float) -> str:
-    """Hundredths; a forest loses nothing by a knob that it does not use, give or take."""
+    """Hundredths; a knob that does not matter may come out a little below nothing."""
     return f"{100 * share:.0f}".replace("-0", "0")
 
 
