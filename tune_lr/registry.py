@@ -7,8 +7,9 @@ Nothing is imported until it is asked for. Other packages add theirs with entry 
 
 from __future__ import annotations
 
+import functools
 import importlib
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from tune_lr.errors import MissingExtra, UnknownName
@@ -115,7 +116,13 @@ EXTRAS = {
 
 def names(kind: str) -> list[str]:
     """Every registered name of one kind (``schedules optimizers searchers ...``), sorted."""
-    return sorted({*PARTS[kind], *(e.name for e in entry_points(group=f"tune_lr.{kind}"))})
+    return sorted({*PARTS[kind], *(entry.name for entry in _of_others(kind))})
+
+
+@functools.cache
+def _of_others(kind: str) -> tuple[EntryPoint, ...]:
+    """What other packages bring; looked for once, since that reads the facts of every package there is."""
+    return tuple(entry_points(group=f"tune_lr.{kind}"))
 
 
 def load(kind: str, name: str) -> Any:
@@ -127,7 +134,7 @@ def load(kind: str, name: str) -> Any:
     """
     target = PARTS[kind].get(name)
     if target is None:
-        for entry in entry_points(group=f"tune_lr.{kind}"):
+        for entry in _of_others(kind):
             if entry.name == name:
                 return entry.load()
         raise UnknownName(kind[:-1].replace("_", " "), name, names(kind))

@@ -50,11 +50,11 @@ def trials_of(rows: Sequence[Mapping[str, Any]], skipped: Skipped) -> pd.DataFra
     """Trials, each with its own knobs, as one table; where the knobs are too many, those of most trials."""
     import pandas as pd
 
-    counts = Counter(name for row in rows for name in row)
     most = most_columns(len(rows))
-    if len(counts) <= most:
+    if len(set[str]().union(*rows)) <= most:
         table: pd.DataFrame = pd.DataFrame(rows)
         return table
+    counts = Counter(name for row in rows for name in row)
     kept = [name for name in counts if not name.startswith(CONFIG)]
     knobs = [name for name, _ in counts.most_common() if name.startswith(CONFIG)]
     kept += knobs[: most - len(kept)]
