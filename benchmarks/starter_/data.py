@@ -65,26 +65,10 @@ def pictures() -> Data:
     return Data(x, x, x_val, x_val)
 
 
-def pixels() -> Data:
-    """Digits as a table of (image, pixel) -> value, nothing below 0; an eighth of the entries is held out."""
-    images = digits(64).x[:400]
-    rows, columns = torch.meshgrid(torch.arange(len(images)), torch.arange(64), indexing="ij")
-    x, y = torch.stack([rows.flatten(), columns.flatten()], dim=1), images.reshape(-1, 1) / images.std()
-    order = torch.randperm(len(x), generator=generator())
-    train, val = order[: len(order) * 7 // 8], order[len(order) * 7 // 8 :]
-    return Data(x[train], y[train], x[val], y[val])
-
-
 def wine() -> Data:
     from sklearn.datasets import load_wine
 
     return standardized(*load_wine(return_X_y=True), classes=3)
-
-
-def iris() -> Data:
-    from sklearn.datasets import load_iris
-
-    return standardized(*load_iris(return_X_y=True), classes=3, part=0.7)
 
 
 def friedman() -> Data:

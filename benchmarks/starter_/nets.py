@@ -109,27 +109,22 @@ class LetterLines(nn.Module):
 
 
 class Factors(nn.Module):
-    """A table as a product of factors of its rows and columns.
+    """A table as a product of factors of its rows and columns, and biases.
 
-    ``outputs`` 1: its entry, with biases; 2: scores of no and yes. ``positive``: factors that are never below
-    0, and no biases.
+    ``outputs`` 1: its entry; 2: the scores of no and yes.
     """
 
-    def __init__(self, rows: int, columns: int, rank: int, outputs: int = 1, positive: bool = False) -> None:
+    def __init__(self, rows: int, columns: int, rank: int, outputs: int = 1) -> None:
         super().__init__()
         self.rows, self.columns = nn.Embedding(rows, rank), nn.Embedding(columns, rank)
-        self.outputs, self.positive = outputs, positive
+        self.of_rows, self.of_columns = nn.Embedding(rows, 1), nn.Embedding(columns, 1)
+        self.outputs = outputs
         for table in (self.rows, self.columns):
-            nn.init.normal_(table.weight, mean=-1.0 if positive else 0.0, std=0.3)
-        if not positive:
-            self.of_rows, self.of_columns = nn.Embedding(rows, 1), nn.Embedding(columns, 1)
-            for bias in (self.of_rows, self.of_columns):
-                nn.init.zeros_(bias.weight)
+            nn.init.normal_(table.weight, std=0.3)
+        for bias in (self.of_rows, self.of_columns):
+            nn.init.zeros_(bias.weight)
 
     def forward(self, at: Tensor) -> Tensor:
-        left, right = self.rows(at[:, 0]), self.columns(at[:, 1])
-        if self.positive:
-            return (nn.functional.softplus(left) * nn.functional.softplus(right)).sum(dim=1, keepdim=True)
-        value = (left * right).sum(dim=1, keepdim=True)
+        value = (self.rows(at[:, 0]) * self.columns(at[:, 1])).sum(dim=1, keepdim=True)
         value = value + self.of_rows(at[:, 0]) + self.of_columns(at[:, 1])
         return torch.cat([torch.zeros_like(value), value], dim=1) if self.outputs == 2 else value

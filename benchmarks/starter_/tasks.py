@@ -139,9 +139,9 @@ TASKS: dict[str, Recorded] = {
         fixed=HEAVY, size=32, steps=25, flips=0.1,
     ),
     "cancer-mlp": _task(
-        "breast cancer, a sixth of the labels drawn at random", STUDIED["breast-cancer"].data,
-        "one hidden layer of 24", partial(nets.mlp, 30, 24, 2), family="mlp", kind="classification",
-        source="scikit-learn load_breast_cancer", classes=2, fixed=PLAIN, size=8, steps=30, flips=0.17,
+        "breast cancer, all of it in every batch", STUDIED["breast-cancer"].data, "one hidden layer of 24",
+        partial(nets.mlp, 30, 24, 2), family="mlp", kind="classification",
+        source="scikit-learn load_breast_cancer", classes=2, fixed=PLAIN, size=426, steps=30,
     ),
     "wine-mlp": _task(
         "kinds of wine, noise on the inputs", data.wine, "one hidden layer of 32, dropout",
@@ -151,17 +151,17 @@ TASKS: dict[str, Recorded] = {
     "friedman-mlp": _task(
         "Friedman's first function, with noise", data.friedman, "one hidden layer of 48, tanh",
         partial(nets.mlp, 10, 48, 1, act=nn.Tanh), family="mlp", kind="regression",
-        source="scikit-learn make_friedman1", classes=0, fixed=ADAMW, size=16, steps=30,
+        source="scikit-learn make_friedman1", classes=0, fixed=ADAMW, size=400, steps=30,
     ),
     "hastie-deep": _task(
         "whether ten normal numbers lie outside a ball", data.hastie, "three hidden layers of 24, tanh",
         partial(nets.mlp, 10, 24, 24, 24, 2, act=nn.Tanh), family="mlp", kind="classification",
-        source="scikit-learn make_hastie_10_2", classes=2, fixed=HEAVY, size=32, steps=30,
+        source="scikit-learn make_hastie_10_2", classes=2, fixed=HEAVY, size=150, steps=30,
     ),
     "moons-normed": _task(
         "two half moons that overlap", data.moons, "two hidden layers of 16, layer norm",
         partial(nets.mlp, 2, 16, 16, 2, norm=True), family="mlp", kind="classification",
-        source="scikit-learn make_moons", classes=2, fixed=HEAVY, size=12, steps=25, flips=0.1,
+        source="scikit-learn make_moons", classes=2, fixed=HEAVY, size=337, steps=25,
     ),
     # Convolutions
     "digits-cnn": _task(
@@ -171,13 +171,13 @@ TASKS: dict[str, Recorded] = {
     ),
     "digits-cnn-flips": _task(
         "handwritten digits, a quarter of the labels wrong", partial(data.digits, 1, 8, 8),
-        "two convolutions", partial(nets.cnn, 8, 16, norm=False),
+        "two convolutions, batch norm", partial(nets.cnn, 8, 16, norm=True),
         family="cnn", kind="classification", source=_DIGITS, classes=10,
         fixed=ADAMW, size=24, steps=25, flips=0.25,
     ),
     "waves-cnn": _task(
-        "which two sines a noisy signal is made of", data.waves, "two convolutions along time", nets.wave_cnn,
-        family="cnn", kind="classification", source="generated", classes=6, fixed={**HEAVY, **_CLIP}, size=16,
+        "which two sines a noisy signal is made of", data.waves, "two convolutions along time, batch norm",
+        nets.wave_cnn, family="cnn", kind="classification", source="generated", classes=6, fixed=HEAVY, size=16,
         steps=25,
     ),
     # Recurrent nets
@@ -190,11 +190,12 @@ TASKS: dict[str, Recorded] = {
     "rows-gru": _task(
         "handwritten digits, row by row", partial(data.digits, 8, 8), "GRU of 24, its last state",
         partial(nets.Recurrent, 8, 24, 10, last=True), family="recurrent", kind="classification",
-        source=_DIGITS, classes=10, fixed={**HEAVY, **_CLIP}, size=16, steps=25, noise=0.2,
+        source=_DIGITS, classes=10, fixed=ADAMW, size=16, steps=25, noise=0.2,
     ),
     "series-gru": _task(
         "next value of a noisy sine", data.series, "GRU of 16", partial(nets.Recurrent, 1, 16, 1, last=False),
-        family="recurrent", kind="regression", source="generated", classes=0, fixed=ADAMW, size=8, steps=20,
+        family="recurrent", kind="regression", source="generated", classes=0, fixed={**HEAVY, **_CLIP},
+        size=8, steps=20,
     ),
     # Attention
     "letters-attention": _task(
@@ -209,9 +210,9 @@ TASKS: dict[str, Recorded] = {
     ),
     # Linear models
     "classes-softmax": _task(
-        "five classes of forty columns, a seventh of the labels wrong", data.classes, "softmax",
-        partial(nn.Linear, 40, 5), family="linear", kind="classification",
-        source="scikit-learn make_classification", classes=5, fixed=PLAIN, size=8, steps=30,
+        "five classes of forty columns, a seventh of the labels wrong, all of it in every batch", data.classes,
+        "softmax", partial(nn.Linear, 40, 5), family="linear", kind="classification",
+        source="scikit-learn make_classification", classes=5, fixed=PLAIN, size=1200, steps=30,
     ),
     "squares": _task(
         "a linear target, badly conditioned, with noise", data.squares, "least squares",
@@ -239,14 +240,9 @@ TASKS: dict[str, Recorded] = {
         partial(nets.Factors, data.USERS, data.FILMS, 3, outputs=2), family="factorization",
         kind="classification", source="generated", classes=2, fixed=ADAMW, size=64, steps=25,
     ),
-    "digits-parts": _task(
-        "pixels of handwritten digits, an eighth held out", data.pixels, "factors of rank 6, none below 0",
-        partial(nets.Factors, 400, 64, 6, positive=True), family="factorization", kind="regression",
-        source=_DIGITS, classes=0, fixed=HEAVY, size=96, steps=30,
-    ),
     "digits-autoencoder": _task(
-        "handwritten digits, rebuilt from noisy ones", data.pictures, "one hidden layer of 16",
+        "handwritten digits, to be rebuilt", data.pictures, "one hidden layer of 16",
         partial(nets.mlp, 64, 16, 64), family="factorization", kind="regression", source=_DIGITS, classes=0,
-        fixed=ADAMW, size=16, steps=25, noise=0.5,
+        fixed=HEAVY, size=479, steps=25,
     ),
 }  # fmt: skip
