@@ -177,15 +177,15 @@ TASKS: dict[str, Recorded] = {
     ),
     "waves-cnn": _task(
         "which two sines a noisy signal is made of", data.waves, "two convolutions along time, batch norm",
-        nets.wave_cnn, family="cnn", kind="classification", source="generated", classes=6, fixed=HEAVY, size=16,
-        steps=25,
+        nets.wave_cnn, family="cnn", kind="classification", source="generated", classes=6, fixed=HEAVY,
+        size=16, steps=25,
     ),
     # Recurrent nets
     "letters-gru": _task(
         "next letter of Python's help pages", data.letters, "embedding and GRU of 32",
         STUDIED["letters"].model,
         family="recurrent", kind="language", source=_HELP, classes=data.LETTERS, fixed={**ADAMW, **_CLIP},
-        size=12, steps=20,
+        size=12, steps=16,
     ),
     "rows-gru": _task(
         "handwritten digits, row by row", partial(data.digits, 8, 8), "GRU of 24, its last state",
@@ -210,8 +210,8 @@ TASKS: dict[str, Recorded] = {
     ),
     # Linear models
     "classes-softmax": _task(
-        "five classes of forty columns, a seventh of the labels wrong, all of it in every batch", data.classes,
-        "softmax", partial(nn.Linear, 40, 5), family="linear", kind="classification",
+        "five classes of forty columns, a seventh of the labels wrong, all of it in every batch",
+        data.classes, "softmax", partial(nn.Linear, 40, 5), family="linear", kind="classification",
         source="scikit-learn make_classification", classes=5, fixed=PLAIN, size=1200, steps=30,
     ),
     "squares": _task(
