@@ -18,11 +18,13 @@ import platform
 import shlex
 import sys
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import markers
 from robustness_.study import (
     Size,
     known,
@@ -35,27 +37,13 @@ from robustness_.study import (
 )
 from robustness_.tables import report
 
-BEGIN, END = "<!-- robustness:begin -->", "<!-- robustness:end -->"
+insert = partial(markers.insert, "robustness")
 PACKAGES = ("tune-lr", "torch", "numpy", "scipy", "statsmodels")
 QUICK = {
     "steps": 100, "seeds": 5, "tuning_seeds": 1, "optimizers": ("sgd",), "problems": ("quadratic", "net"),
     "perturbations": ("none", "periodic"), "schedules": ("cosine", "greedy", "greedy+"),
     "published": ("ackley",),
 }  # fmt: skip
-
-
-def insert(text: str, path: Path) -> None:
-    """Put the text between the markers of a file.
-
-    Raises:
-        SystemExit: the file is not there or lacks a marker.
-    """
-    content = path.read_text(encoding="utf-8") if path.exists() else ""
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{path} needs the lines {BEGIN} and {END}, between which the tables go")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -19,11 +19,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch counts the cores
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import markers
 import numpy as np
 from numpy.typing import NDArray
 from starter_ import pack
@@ -33,7 +35,8 @@ from starter_.run import missing, plan, run, seconds_of
 from starter_.tables import report
 from starter_.tasks import TASKS
 
-BEGIN, END = "<!-- starter:begin -->", "<!-- starter:end -->"
+BEGIN, END = markers.markers_of("starter")
+insert = partial(markers.insert, "starter")
 PILOT = 64
 Curves = dict[str, dict[int, NDArray[np.float32]]]
 
@@ -101,20 +104,6 @@ def whole(parts: Sequence[Part], out: Path) -> Curves:
         for task, seeds in found.items()
         if task not in torn
     }
-
-
-def insert(text: str, path: Path) -> None:
-    """Put the text between the markers of a file.
-
-    Raises:
-        SystemExit: the file is not there or lacks a marker.
-    """
-    content = path.read_text(encoding="utf-8") if path.exists() else ""
-    before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{path} needs the lines {BEGIN} and {END}, between which the tables go")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def _tell(text: str) -> None:

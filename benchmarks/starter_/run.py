@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from pathlib import Path
 
 from starter_.record import CHUNK, Part, read, record, seconds_an_epoch
 from starter_.tasks import TASKS
+
+from tune_lr.bench.pool import run_each
 
 
 def plan(tasks: Sequence[str], configs: int, epochs: int, seeds: int) -> list[Part]:
@@ -50,40 +48,8 @@ def seconds_of(parts: Sequence[Part], tell: bool = True) -> float:
 def run(parts: Sequence[Part], out: Path, workers: int) -> None:
     """Record parts, telling every few seconds how far it is."""
     progress = Progress(len(parts))
-    for part in _done(parts, out, workers):
-        progress.step(part)
-
-
-def _done(parts: Sequence[Part], out: Path, workers: int) -> Iterator[Part]:
-    """In this process for one worker; else as they come. After Ctrl-C the workers leave at once."""
-    if workers == 1 or len(parts) < 2:
-        yield from (record(part, out) for part in parts)
-        return
-    os.environ["OMP_NUM_THREADS"] = "1"
-    context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, context, initializer=_leave_with_parent) as pool:
-        futures = [pool.submit(record, part, out) for part in parts]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in set(multiprocessing.active_children()) - before:
-                child.terminate()
-            raise
-
-
-def _leave_with_parent() -> None:
-    """In a worker: leave Ctrl-C to the process that began it, and end when that does, however it does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    asked = [(part, out) for part in parts]
+    run_each(record, asked, workers if len(parts) > 1 else 1, progress.step)
 
 
 def _alive(process: str) -> bool:

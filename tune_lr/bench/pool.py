@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from tune_lr.bench.cell import run_cell
 from tune_lr.bench.plan import Cell, Settings
@@ -18,6 +18,7 @@ from tune_lr.errors import JobFailed
 
 #: Hears of every cell that is finished.
 Finished = Callable[[dict[str, Any]], None]
+Result = TypeVar("Result")
 
 
 def run_cells(cells: Sequence[Cell], settings: Settings, workers: int, finished: Finished) -> None:
@@ -33,9 +34,19 @@ def run_cells(cells: Sequence[Cell], settings: Settings, workers: int, finished:
         JobFailed: a worker was killed, as by the system for want of memory. Finished cells were told of.
         KeyboardInterrupt: after Ctrl-C; workers are gone, and with them the cells that they were at.
     """
+    run_each(run_cell, [(cell, settings) for cell in cells], workers, finished)
+
+
+def run_each(
+    work: Callable[..., Result],
+    asked: Sequence[tuple[Any, ...]],
+    workers: int,
+    finished: Callable[[Result], None],
+) -> None:
+    """Call ``work`` with each of the arguments asked for, as :func:`run_cells` does it for cells."""
     if workers == 1:
-        for cell in cells:
-            finished(run_cell(cell, settings))
+        for arguments in asked:
+            finished(work(*arguments))
         return
     context = multiprocessing.get_context("spawn")
     with (
@@ -43,7 +54,7 @@ def run_cells(cells: Sequence[Cell], settings: Settings, workers: int, finished:
         ProcessPoolExecutor(workers, context, initializer=_leave_with_parent) as pool,
         _cleared(pool),
     ):
-        waiting = [pool.submit(run_cell, cell, settings) for cell in cells]
+        waiting = [pool.submit(work, *arguments) for arguments in asked]
         try:
             for done in as_completed(waiting):
                 finished(done.result())

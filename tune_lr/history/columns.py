@@ -22,6 +22,8 @@ MOST_COLUMNS = 2000
 #: Rows times columns of a table that is made of a log, so that a row of many names and then many rows of
 #: few do not fill the memory.
 MOST_CELLS = 50_000_000
+#: From here on floats skip whole numbers, so that no epoch can be as large.
+LARGEST_WHOLE = 2**53
 #: So many columns a table may have however many rows.
 _FEWEST = 10
 DEEPEST_CONFIG = 8

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tune_lr.history.columns import LARGEST_WHOLE
 from tune_lr.history.log import Fidelity, Log, Skipped
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: From here on floats skip whole numbers.
-LARGEST_EPOCH = 2**53
 #: Numbers of which so many follow the one before are epochs.
 _IN_A_ROW = 0.9
 
@@ -43,7 +42,7 @@ def ordered(
         return pd.DataFrame(empty), log.fidelity or "epochs"
     trial, epoch = _as_numbers(reports["trial"]), _as_numbers(reports["epoch"])
     with np.errstate(invalid="ignore"):
-        good = (trial >= 0) & (trial < trials) & (epoch >= 0) & (epoch < LARGEST_EPOCH) & (epoch % 1 == 0)
+        good = (trial >= 0) & (trial < trials) & (epoch >= 0) & (epoch < LARGEST_WHOLE) & (epoch % 1 == 0)
     skipped.add("reports", "an epoch that is no whole number from 0 upwards", int((~good).sum()))
     if not good.all():
         reports, trial, epoch = reports[good], trial[good], epoch[good]

@@ -69,7 +69,7 @@ class Store:
 
     def has(self, info: TaskInfo) -> bool:
         """Whether a sound file of an import is there, be it one that was replaced."""
-        return bool(self._files.exists(self._path(info.id))) and self._info(f"{info.id}.parquet") is not None
+        return self._info(f"{info.id}.parquet") is not None
 
     def write(self, entry: Entry) -> None:
         """Put an import in place; a reader sees all of it or nothing.

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from tune_lr.errors import BadInput
+from tune_lr.history.columns import LARGEST_WHOLE
 from tune_lr.history.log import Asked, Fidelity, Log, Skipped
 from tune_lr.history.matching import CONFIG, named_as_here
-from tune_lr.history.ordering import LARGEST_EPOCH, metric_values, ordered
+from tune_lr.history.ordering import metric_values, ordered
 from tune_lr.history.outcome import outcome
 from tune_lr.journal import Status
 from tune_lr.objective import Objective
@@ -205,7 +206,7 @@ def _seeds(trials: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.Series[Any], p
     if column is None:
         return pd.Series(pd.NA, trials.index, dtype="Int64"), known
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    whole = np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) < LARGEST_EPOCH)
+    whole = np.isfinite(numbers) & (numbers == np.round(numbers)) & (np.abs(numbers) < LARGEST_WHOLE)
     seeds = pd.Series(np.where(whole, numbers, np.nan), trials.index).astype("Int64")
     return seeds, known.drop(columns=drop)
 

@@ -12,29 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.samples.history import tensorboard as sample
+from tests.samples.history.tensorboard import curve, only, read
 from tune_lr.errors import BadInput, MissingExtra, TuneLRError
 from tune_lr.history.importers import tensorboard_events
 from tune_lr.history.importers.tensorboard import TensorBoard
 from tune_lr.history.log import Asked, Log, Skipped
-
-
-def read(path: Path) -> tuple[Log, Skipped]:
-    assert TensorBoard().claims(path)
-    skipped = Skipped()
-    (log,) = TensorBoard().read(path, Asked(), skipped)
-    return log, skipped
-
-
-def only(path: Path) -> Log:
-    log, skipped = read(path)
-    assert not skipped, skipped.counts
-    return log
-
-
-def curve(log: Log, trial: str, metric: str) -> dict[int, float]:
-    place = log.trials["trial_id"].tolist().index(trial)
-    rows = log.reports[(log.reports["trial"] == place) & log.reports[metric].notna()]
-    return dict(zip(rows["epoch"].tolist(), rows[metric].tolist(), strict=True))
 
 
 def config(log: Log) -> dict[str, list[Any]]:

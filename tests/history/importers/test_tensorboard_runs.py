@@ -6,29 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.samples.history.tensorboard import curve, only, read
 from tune_lr.history import columns
 from tune_lr.history.history import History
 from tune_lr.history.importers import tensorboard_run
 from tune_lr.history.importers.tensorboard import TensorBoard
-from tune_lr.history.log import Asked, Log, Skipped
-
-
-def read(path: Path) -> tuple[Log, Skipped]:
-    skipped = Skipped()
-    (log,) = TensorBoard().read(path, Asked(), skipped)
-    return log, skipped
-
-
-def only(path: Path) -> Log:
-    log, skipped = read(path)
-    assert not skipped, skipped.counts
-    return log
-
-
-def curve(log: Log, trial: str, metric: str) -> dict[int, float]:
-    place = log.trials["trial_id"].tolist().index(trial)
-    rows = log.reports[(log.reports["trial"] == place) & log.reports[metric].notna()]
-    return dict(zip(rows["epoch"].tolist(), rows[metric].tolist(), strict=True))
+from tune_lr.history.log import Asked, Skipped
 
 
 def test_the_metrics_of_the_hyperparameters_are_final_values(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tune_lr.history.importers.tensorboard import TensorBoard
+from tune_lr.history.log import Asked, Log, Skipped
+
 EXPECTED: dict[str, Any] = {
     "trials": 3,
     "reports": 3 + 2 + 2,
@@ -62,3 +65,22 @@ def make_lightning(folder: Path, logger: str) -> Path:
         log.save()
         log.finalize("success")
     return folder / "lightning_logs"
+
+
+def read(path: Path) -> tuple[Log, Skipped]:
+    assert TensorBoard().claims(path)
+    skipped = Skipped()
+    (log,) = TensorBoard().read(path, Asked(), skipped)
+    return log, skipped
+
+
+def only(path: Path) -> Log:
+    log, skipped = read(path)
+    assert not skipped, skipped.counts
+    return log
+
+
+def curve(log: Log, trial: str, metric: str) -> dict[int, float]:
+    place = log.trials["trial_id"].tolist().index(trial)
+    rows = log.reports[(log.reports["trial"] == place) & log.reports[metric].notna()]
+    return dict(zip(rows["epoch"].tolist(), rows[metric].tolist(), strict=True))

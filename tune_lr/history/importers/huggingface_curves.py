@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tune_lr.history.columns import Columns, numbers
+from tune_lr.history.columns import LARGEST_WHOLE, Columns, numbers
 from tune_lr.history.log import Fidelity, Skipped
 
 Mode = Literal["min", "max"]
@@ -22,7 +22,6 @@ _TIMES = ("_runtime", "_per_second", "_preparation_time", "_compilation_time")
 #: What an evaluation takes over from the training before it.
 _LATEST = ("loss", "learning_rate", "grad_norm")
 _OWN = ("trial", "epoch", "seconds")
-_LARGEST = 2**53
 #: Rows that each name other things would fill the memory.
 _MOST_SHAPES = 10_000
 
@@ -71,7 +70,7 @@ class _Reports:
         """The reports by epoch or by step."""
         counts = np.array(self.epoch if by == "epoch" else self.step, np.float64)
         with np.errstate(invalid="ignore"):
-            good = (counts >= 1) & (counts < _LARGEST) & (counts % 1 == 0)
+            good = (counts >= 1) & (counts < LARGEST_WHOLE) & (counts % 1 == 0)
         before = int((counts == 0).sum())
         skipped.add("log_history", "an evaluation before the training", before)
         skipped.add("log_history", f"a row whose {by} is no whole number", int((~good).sum()) - before)

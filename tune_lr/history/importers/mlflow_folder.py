@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tune_lr.errors import BadInput
 from tune_lr.history import files
+from tune_lr.history.columns import LARGEST_WHOLE
 from tune_lr.history.importers.mlflow_log import STATUSES, Experiment, Run
 from tune_lr.history.log import Skipped
 from tune_lr.plain_yaml import plain_content
 
 META = "meta.yaml"
 _LARGEST_META, _LARGEST_TEXT = 1024**2, 64 * 1024
-_LARGEST_STEP = 2**53
 _DEEPEST = 8
 _RESERVED = frozenset({"tags", "datasets", "traces", "models"})
 _PARENT = "mlflow.parentRunId"
@@ -136,7 +136,7 @@ def _points(found: Experiment, run: int, name: str, content: bytes, where: str, 
         if len(words) != 3 * (content.count(b"\n") + (not content.endswith(b"\n"))):
             raise ValueError
         times, values, steps = [*map(float, words[::3])], [*map(float, words[1::3])], [*map(int, words[2::3])]
-        if steps and not -_LARGEST_STEP < min(steps) <= max(steps) < _LARGEST_STEP:
+        if steps and not -LARGEST_WHOLE < min(steps) <= max(steps) < LARGEST_WHOLE:
             raise ValueError
     except ValueError:
         times, values, steps = _line_by_line(content, where, skipped)
@@ -159,7 +159,7 @@ def _line_by_line(content: bytes, where: str, skipped: Skipped) -> tuple[list[fl
             if not 2 <= len(words) <= 7:
                 raise ValueError
             point = float(words[0]), float(words[1]), int(words[2]) if len(words) > 2 else 0
-            if abs(point[2]) >= _LARGEST_STEP:
+            if abs(point[2]) >= LARGEST_WHOLE:
                 raise ValueError
             points.append(point)
         except ValueError:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import most_columns
+from tune_lr.history.columns import LARGEST_WHOLE, most_columns
 from tune_lr.history.importers.optuna_params import Distribution, columns_of, parsed
 from tune_lr.history.log import Log, Mode, Skipped
 from tune_lr.space import SearchSpace
@@ -185,7 +185,7 @@ class _OneStudy:
             if name == _FAILED and isinstance(value, str):
                 name, usable = "error", True
             elif name == "seed":
-                usable = type(value) is int and abs(value) < 2**53
+                usable = type(value) is int and abs(value) < LARGEST_WHOLE
             else:
                 usable = number and name not in {*_RESERVED, *self.metrics, ""}
                 usable = usable and not name.startswith("config/") and abs(value) < 2**63

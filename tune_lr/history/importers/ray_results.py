@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import Columns
+from tune_lr.history.columns import LARGEST_WHOLE, Columns
 from tune_lr.history.files import json_lines, lines
 from tune_lr.history.log import Skipped
 from tune_lr.history.matching import CONFIG
@@ -54,7 +54,6 @@ _OF_REPORTS = ("trial", "epoch", "seconds")
 _EPOCH, _SECONDS = "training_iteration", "time_total_s"
 _NO_EPOCH = "a result without a training_iteration"
 _DEEPEST = 6
-_LARGEST = 2**53
 #: Rows of a table that are looked at together.
 _BLOCK = 4096
 
@@ -192,11 +191,11 @@ class Results:
 
 def _counts(epoch: float) -> bool:
     """Whether a number is one that epochs are counted by."""
-    return 1 <= epoch < _LARGEST and epoch % 1 == 0 and epoch is not True
+    return 1 <= epoch < LARGEST_WHOLE and epoch % 1 == 0 and epoch is not True
 
 
 def _known(seconds: Any) -> float:
-    return seconds if type(seconds) in (int, float) and abs(seconds) < _LARGEST else math.nan
+    return seconds if type(seconds) in (int, float) and abs(seconds) < LARGEST_WHOLE else math.nan
 
 
 def _flat(result: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
@@ -246,4 +245,4 @@ def _value(text: str) -> str | float | bool | None:
     number = _float(text)
     if math.isnan(number):
         return text or None
-    return int(number) if number % 1 == 0 and abs(number) < _LARGEST and text.isdigit() else number
+    return int(number) if number % 1 == 0 and abs(number) < LARGEST_WHOLE and text.isdigit() else number

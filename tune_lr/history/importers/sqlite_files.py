@@ -21,6 +21,7 @@ import numpy as np
 
 from tune_lr.errors import BadInput
 from tune_lr.history import files
+from tune_lr.history.columns import LARGEST_WHOLE
 from tune_lr.history.log import Skipped
 
 #: What a column must hold: a whole number, the same or nothing, a number or nothing (NaN), text, or text that
@@ -34,12 +35,12 @@ _ROWS_AT_ONCE = 5_000
 _LEAST_ROW = 5
 #: Steps of SQLite's machine: reading a table takes about two for each of its bytes.
 _STEPS_BETWEEN, _LEAST_STEPS, _STEPS_A_BYTE = 100_000, 20_000_000, 20
-_EXACT = 2**53
 _FIRST_PAGES = 1024**2
 _HALF_WRITTEN = "a process that ended left it half-written: open it once with the tool that wrote it"
+_WHOLE = f"(typeof({{0}}) = 'integer' AND {{0}} BETWEEN -{LARGEST_WHOLE} AND {LARGEST_WHOLE})"
 _HOLDS = {
-    "whole": f"(typeof({{0}}) = 'integer' AND {{0}} BETWEEN -{_EXACT} AND {_EXACT})",
-    "whole?": f"({{0}} IS NULL OR (typeof({{0}}) = 'integer' AND {{0}} BETWEEN -{_EXACT} AND {_EXACT}))",
+    "whole": _WHOLE,
+    "whole?": f"({{0}} IS NULL OR {_WHOLE})",
     "number": "(typeof({0}) IN ('real', 'integer', 'null'))",
     "text": f"(typeof({{0}}) = 'text' AND length({{0}}) <= {_LONGEST_TEXT})",
 }

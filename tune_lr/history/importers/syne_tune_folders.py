@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import Columns
+from tune_lr.history.columns import LARGEST_WHOLE, Columns
 from tune_lr.history.files import HEAD, entries, lines, open_plain, parse_json, read_json
-from tune_lr.history.importers.syne_tune_table import LARGEST_EPOCH, is_metric, resource_of
+from tune_lr.history.importers.syne_tune_table import is_metric, resource_of
 from tune_lr.history.log import Skipped
 
 #: Where a report begins. That it ends with the line is looked at apart, since one pattern for both would go
@@ -116,4 +116,4 @@ class Printed:
 
 
 def _whole(epoch: Any) -> bool:
-    return type(epoch) in (int, float) and 0 <= epoch < LARGEST_EPOCH and epoch % 1 == 0
+    return type(epoch) in (int, float) and 0 <= epoch < LARGEST_WHOLE and epoch % 1 == 0

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
-from tune_lr.history.columns import MOST_COLUMNS
+from tune_lr.history.columns import LARGEST_WHOLE, MOST_COLUMNS
 from tune_lr.history.files import HEAD, bad
 from tune_lr.history.importers.table_files import first_line
 from tune_lr.history.log import Skipped
@@ -20,7 +20,6 @@ from tune_lr.history.log import Skipped
 #: Names under which trainers count their epochs, the likeliest first; and those among them that count steps.
 RESOURCES = ("epoch", "epochs", "training_iteration", "iteration", "step", "steps", "batch")
 STEPS = ("step", "steps", "batch")
-LARGEST_EPOCH = 2**53
 _CONFIG = "config_"
 _SECONDS = "st_worker_time"
 _TRIAL, _STATUS, _DECISION = "trial_id", "st_status", "st_decision"
@@ -98,7 +97,7 @@ def resource_of(said: object, names: Iterable[str]) -> list[str]:
 def whole(epochs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Which numbers can count epochs."""
     with np.errstate(invalid="ignore"):
-        good: np.ndarray[Any, Any] = (epochs >= 0) & (epochs < LARGEST_EPOCH) & (epochs % 1 == 0)
+        good: np.ndarray[Any, Any] = (epochs >= 0) & (epochs < LARGEST_WHOLE) & (epochs % 1 == 0)
     return good
 
 

@@ -18,8 +18,6 @@ from tune_lr.history.matching import ALIASES, CONFIG
 from tune_lr.journal import Status
 from tune_lr.spacefile import load_space, shipped_spaces
 
-#: The names of the schema, and the part of a trial that each is.
-SCHEMA = ("task", "trial_id", "epoch", "step", "seconds", "status", "seed", "error")
 #: What a log's own columns are called, so that no metric can be.
 RESERVED = {
     "long": {"trial", "epoch", "seconds", "status", "seed"},

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Batch = dict[str, pa.Array]
-_LARGEST_EPOCH = 2**53
 #: Each is an experiment of its own, and a file of the history.
 MOST_TASKS = 1000
 #: Keys that no column has.
@@ -162,7 +161,7 @@ class LongRows(Rows):
         self._last(batch, places)
         # What is no number at all is no whole number either, and counted as that.
         epoch = numbers(batch[roles.epoch], roles.epoch, self.where, Skipped())  # type: ignore
-        good = whole(epoch) & (np.abs(epoch) < _LARGEST_EPOCH)
+        good = whole(epoch)
         self.skipped.add(self.where, "a row whose epoch is no whole number", int((~good).sum()))
         unnamed = int((places < 0).sum())
         self._unnamed += unnamed

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tune_lr.history.columns import LARGEST_WHOLE
 from tune_lr.history.importers.table_files import Kind
 from tune_lr.history.log import Skipped
 from tune_lr.journal import Status
@@ -27,7 +28,6 @@ _SYNONYMS: dict[Status, str] = {
 }
 _WORDS: dict[str, Status] = {word: word for word in get_args(Status)}
 _WORDS |= {word: ours for ours, words in _SYNONYMS.items() for word in words.split()}
-_LARGEST_WHOLE = 2.0**53
 
 
 def numbers(column: pa.Array, name: str, where: str, skipped: Skipped) -> np.ndarray[Any, Any]:
@@ -48,7 +48,7 @@ def numbers(column: pa.Array, name: str, where: str, skipped: Skipped) -> np.nda
 
 def whole(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Where floats are whole numbers that a float holds exactly."""
-    found: np.ndarray[Any, Any] = np.isfinite(values) & (np.abs(values) < _LARGEST_WHOLE)
+    found: np.ndarray[Any, Any] = np.isfinite(values) & (np.abs(values) < LARGEST_WHOLE)
     found &= np.floor(values) == values
     return found
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, get_args
 import numpy as np
 
 from tune_lr.errors import BadInput
-from tune_lr.history.columns import Columns, flat_config, trials_of
+from tune_lr.history.columns import LARGEST_WHOLE, Columns, flat_config, trials_of
 from tune_lr.history.files import head, json_lines, read_json
 from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.journal import NON_FINITE, Status
@@ -29,7 +29,6 @@ _SESSION = b'{"event":"session"'
 #: Of the job, what is a fact of the task.
 _FACTS = ("trainer", "engine", "searcher", "trial_scheduler", "seed")
 _STATUSES = frozenset(get_args(Status))
-_LARGEST_EPOCH = 2**53
 _LARGEST_DESCRIPTION = 64 * 1024**2
 
 
@@ -114,7 +113,7 @@ class _Heard:
 
     def _report(self, event: Mapping[str, Any], at: int, skipped: Skipped) -> None:
         epoch, metrics = event.get("epoch"), event.get("metrics")
-        if type(epoch) is not int or not 0 <= epoch < _LARGEST_EPOCH or not isinstance(metrics, dict):
+        if type(epoch) is not int or not 0 <= epoch < LARGEST_WHOLE or not isinstance(metrics, dict):
             skipped.add(_JOURNAL, "a report that has no epoch or no metrics")
             return
         if epoch == 0:
@@ -139,7 +138,7 @@ class _Heard:
 
 
 def _seconds(said: object) -> float:
-    if type(said) is float or (type(said) is int and abs(said) < _LARGEST_EPOCH):
+    if type(said) is float or (type(said) is int and abs(said) < LARGEST_WHOLE):
         return float(said)
     return np.nan
 
