@@ -1,0 +1,1 @@
+"""What past experiments teach, and how far the running one may trust it."""

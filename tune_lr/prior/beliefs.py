@@ -1,0 +1,139 @@
+"""What may be believed of the configurations of a pool before one of them is trained, and after.
+
+A belief is a Gaussian process over the pool: a mean, and what configurations have in common. Several are held
+at once, each weighed by how plausible it makes what was seen (Bayesian model averaging), so that a history
+that misleads is dropped by evidence, and no test with a threshold of its own decides about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+from tune_lr.prior.kernels import LEVEL, Kernel
+
+Array = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+#: Kept in every covariance, for numbers' sake.
+_JITTER = 1e-6
+
+
+@dataclass
+class Belief:
+    """A process over the pool.
+
+    Args:
+        name: ``history ..`` where past tasks speak, ``alone`` where they do not.
+        weight: what it counts before anything was seen.
+        mean: expected scores, shape ``(pool,)``.
+        factors: rows such that their products are the covariance that past tasks tell, shape ``(rows, pool)``.
+        kernel: of what the knobs tell beside that.
+        share: the part of the kernel that counts.
+    """
+
+    name: str
+    weight: float
+    mean: Array
+    factors: Array
+    kernel: Kernel
+    share: float
+    _rows: list[Array] = field(default_factory=list, repr=False)
+
+    def variance(self) -> Array:
+        """Of each configuration, the level left out: that all share it changes no choice."""
+        found: Array = (self.factors**2).sum(axis=0) + self.share * self.kernel.signal
+        return found
+
+    def row(self, pool: Array, place: int) -> Array:
+        """The covariance of one configuration with all, the level left out."""
+        by_knobs = self.kernel.between(pool[place : place + 1], pool)[0]
+        found: Array = self.factors[:, place] @ self.factors + self.share * by_knobs
+        return found
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What a belief comes to.
+
+    Args:
+        evidence: the logarithm of how plausible it makes what was seen.
+        mean, variance: of the scores of the configurations asked for.
+    """
+
+    evidence: float
+    mean: Array
+    variance: Array
+
+
+def posterior(
+    mean: Array, prior: Array, rows: Array, places: Places, scores: Array, noise: Array, asked: Places
+) -> Posterior:
+    """Condition a belief on what was seen.
+
+    Args:
+        mean: of the pool.
+        prior: variances of the pool, the level left out.
+        rows: the covariance of each trial's configuration with the pool, the level left out.
+        places: where in the pool the trials' configurations are.
+        scores, noise: of the trials: what was seen, and its variance.
+        asked: the places for which mean and variance are wanted.
+    """
+    if not len(places):
+        return Posterior(0.0, mean[asked], prior[asked])
+    between = rows[:, places] + LEVEL
+    between[np.diag_indices_from(between)] += noise + _JITTER
+    factor = _factor(between)
+    left = solve_triangular(factor, scores - mean[places], lower=True, check_finite=False)
+    across = solve_triangular(factor, rows[:, asked] + LEVEL, lower=True, check_finite=False)
+    evidence = -0.5 * float(left @ left) - float(np.log(np.diag(factor)).sum())
+    variance = prior[asked] + LEVEL - (across**2).sum(axis=0)
+    return Posterior(evidence, mean[asked] + left @ across, np.maximum(variance, 1e-9))
+
+
+def _factor(between: Array) -> Array:
+    for jitter in (0.0, 1e-4, 1e-2):
+        try:
+            made: Array = cholesky(between + jitter * np.eye(len(between)), lower=True, check_finite=False)
+            return made
+        except LinAlgError:
+            continue
+    raise LinAlgError("a covariance that is none")
+
+
+def weights(beliefs: Sequence[Belief], evidence: Sequence[float]) -> Array:
+    """How far each belief is trusted; they add up to one."""
+    logs = np.log([belief.weight for belief in beliefs]) + np.asarray(evidence)
+    found: Array = np.exp(logs - logs.max())
+    return found / found.sum()
+
+
+def from_history(scores: Array, variances: Array, kernel: Kernel) -> list[Belief]:
+    """The beliefs that a table of past tasks suggests.
+
+    Args:
+        scores: of every task and configuration, shape ``(tasks, pool)``.
+        variances: of what is not known of them.
+        kernel: of the scores of one task.
+    """
+    tasks = len(scores)
+    level = scores - scores.mean(axis=1, keepdims=True)
+    known = 1.0 / (1.0 + variances)
+    mean = (known * level).sum(axis=0) / (known.sum(axis=0) + 1.0)
+    apart = (level - mean) / np.sqrt(max(tasks - 1, 1))
+    second = level / np.sqrt(tasks)
+    return [
+        Belief("history", 0.25, mean, apart, kernel, 0.15),
+        Belief("history", 0.25, mean, 0.7 * apart, kernel, 0.5),
+        Belief("history shapes", 0.25, np.zeros(len(mean)), second, kernel, 0.3),
+    ]
+
+
+def without_history(pool: int, kernels: Sequence[Kernel]) -> list[Belief]:
+    """The beliefs that need no past task."""
+    flat, none = np.zeros(pool), np.zeros((0, pool))
+    return [Belief("alone", 0.25 / len(kernels), flat, none, one, 1.0) for one in kernels]
