@@ -8,6 +8,7 @@ that misleads is dropped by evidence, and no test with a threshold of its own de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +32,7 @@ class Belief:
         name: ``history ..`` where past tasks speak, ``alone`` where they do not.
         weight: what it counts before anything was seen.
         mean: expected scores, shape ``(pool,)``.
-        factors: rows such that their products are the covariance that past tasks tell, shape ``(rows, pool)``.
+        factors: rows whose products are the covariance that past tasks tell, shape ``(rows, pool)``.
         kernel: of what the knobs tell beside that.
         share: the part of the kernel that counts.
     """
@@ -80,7 +81,8 @@ def posterior(
         prior: variances of the pool, the level left out.
         rows: the covariance of each trial's configuration with the pool, the level left out.
         places: where in the pool the trials' configurations are.
-        scores, noise: of the trials: what was seen, and its variance.
+        scores: what was seen of the trials.
+        noise: the variance of each.
         asked: the places for which mean and variance are wanted.
     """
     if not len(places):
@@ -96,13 +98,12 @@ def posterior(
 
 
 def _factor(between: Array) -> Array:
-    for jitter in (0.0, 1e-4, 1e-2):
-        try:
-            made: Array = cholesky(between + jitter * np.eye(len(between)), lower=True, check_finite=False)
-            return made
-        except LinAlgError:
-            continue
-    raise LinAlgError("a covariance that is none")
+    """The lower Cholesky factor; where rounding has spoilt the matrix, of one with more on its diagonal."""
+    for jitter in (0.0, 1e-4, 1e-2, 1.0):
+        with suppress(LinAlgError):
+            found: Array = cholesky(between + jitter * np.eye(len(between)), lower=True, check_finite=False)
+            return found
+    raise LinAlgError("the scores of the trials have no covariance")
 
 
 def weights(beliefs: Sequence[Belief], evidence: Sequence[float]) -> Array:

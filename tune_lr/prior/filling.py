@@ -106,7 +106,7 @@ def _own(
 
 
 def _put_seen(task: Scored, pool: Array, scores: Array, variances: Array, kernel: Kernel) -> None:
-    """What the task itself saw of a configuration of the pool, in place of what was inferred, by precision."""
+    """What the task itself saw of a configuration of the pool, weighed with what was inferred."""
     seen = {row.tobytes(): i for i, row in enumerate(task.rows.round(9))}
     for j, row in enumerate(pool.round(9)):
         i = seen.get(row.tobytes())

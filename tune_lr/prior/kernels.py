@@ -55,7 +55,8 @@ def _squares(a: Array, b: Array) -> Array:
 
 
 def _matern(r: Array) -> Array:
-    return (1.0 + _SQRT5 * r + 5.0 / 3.0 * r**2) * np.exp(-_SQRT5 * r)
+    found: Array = (1.0 + _SQRT5 * r + 5.0 / 3.0 * r**2) * np.exp(-_SQRT5 * r)
+    return found
 
 
 def learn(
