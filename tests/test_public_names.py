@@ -17,6 +17,7 @@ PUBLIC = {
     "History",
     "Job",
     "Objective",
+    "Prior",
     "SearchSpace",
     "Trial",
     "__version__",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tune_lr.job import Job
     from tune_lr.jobs import resume, tune
     from tune_lr.objective import Objective
+    from tune_lr.prior.prior import Prior
     from tune_lr.schedules import build_schedule
     from tune_lr.schedules.greedy import GreedyLR
     from tune_lr.space import SearchSpace
@@ -29,6 +30,7 @@ __all__ = [
     "History",
     "Job",
     "Objective",
+    "Prior",
     "SearchSpace",
     "Trial",
     "__version__",
@@ -45,6 +47,7 @@ _HOMES = {
     "History": "tune_lr.history.history",
     "Job": "tune_lr.job",
     "Objective": "tune_lr.objective",
+    "Prior": "tune_lr.prior.prior",
     "SearchSpace": "tune_lr.space",
     "Trial": "tune_lr.trials.trial",
     "build_schedule": "tune_lr.schedules",
