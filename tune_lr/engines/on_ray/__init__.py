@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tune_lr.engines.on_ray.points import optuna_trials
     from tune_lr.engines.on_ray.searcher import RaySearcher
     from tune_lr.engines.on_ray.space import from_ray, to_ray
 
-__all__ = ["RaySearcher", "from_ray", "to_ray"]
+__all__ = ["RaySearcher", "from_ray", "optuna_trials", "to_ray"]
 
-_HOMES = {"RaySearcher": "searcher", "from_ray": "space", "to_ray": "space"}
+_HOMES = {"RaySearcher": "searcher", "from_ray": "space", "optuna_trials": "points", "to_ray": "space"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Past trials as Ray's searchers take them: ``points_to_evaluate`` and ``evaluated_rewards``."""
+"""Past trials as Ray's searchers and Optuna's studies take them: known ones, and those to begin with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from ray.tune.search.sample import Domain
 
 from tune_lr.engines.on_ray.space import to_ray
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, MissingExtra
 from tune_lr.history.points import configurations, values_of
+from tune_lr.prior.prior import Prior
 from tune_lr.space import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
+    from optuna.trial import FrozenTrial
 
 
 def points(
@@ -59,6 +61,39 @@ def points(
             found.append({name: point[name] for name in names})
             rewards.append(None if said == "diverged" else best)
     return _with_worst(found, rewards, mode)
+
+
+def optuna_trials(prior: Prior, n: int) -> list[FrozenTrial]:
+    """The first ``n`` configurations of a prior as trials that a study of Optuna is to begin with.
+
+    ::
+
+        study = optuna.create_study(direction="minimize")
+        study.add_trials(optuna_trials(Prior.load("prior"), 10))
+
+    They are what ``study.enqueue_trial`` makes: the next trials, whose ``suggest_...`` calls give the values
+    of ``prior.points(n)`` under the knobs' names.
+
+    Args:
+        prior: fitted or loaded.
+        n: how many are wanted.
+
+    Raises:
+        BadInput: ``n`` is no whole number, 0 or more.
+        MissingExtra: Optuna is not installed.
+    """
+    try:
+        from optuna.trial import TrialState, create_trial
+    except ImportError as error:
+        raise MissingExtra("a study of Optuna", "ray") from error
+    return [
+        create_trial(
+            state=TrialState.WAITING,
+            system_attrs={"fixed_params": point},
+            user_attrs={"tune_lr": f"portfolio {place} of the prior of {prior.space.name}"},
+        )
+        for place, point in enumerate(prior.points(n), 1)
+    ]
 
 
 def _numbers(trials: pd.DataFrame) -> list[float]:

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tune_lr.engines.on_syne.backend import WarmBackend
-    from tune_lr.engines.on_syne.evaluations import transfer_evaluations
+    from tune_lr.engines.on_syne.evaluations import of_prior, transfer_evaluations
     from tune_lr.engines.on_syne.searcher import SyneSearcher
     from tune_lr.engines.on_syne.space import from_syne, to_syne
 
-__all__ = ["SyneSearcher", "WarmBackend", "from_syne", "to_syne", "transfer_evaluations"]
+__all__ = ["SyneSearcher", "WarmBackend", "from_syne", "of_prior", "to_syne", "transfer_evaluations"]
 
 _HOMES = {
     "SyneSearcher": "searcher",
     "WarmBackend": "backend",
     "from_syne": "space",
+    "of_prior": "evaluations",
     "to_syne": "space",
     "transfer_evaluations": "evaluations",
 }

@@ -12,6 +12,10 @@ from syne_tune.optimizer.schedulers.transfer_learning.transfer_learning_task_eva
 from tune_lr.engines.on_syne.space import to_syne
 from tune_lr.errors import BadInput, Missing
 from tune_lr.history.points import configurations, values_of
+from tune_lr.objective import WORST_LOSS
+from tune_lr.prior.prior import Prior
+from tune_lr.prior.related import labels
+from tune_lr.prior.tasks import PastTask
 from tune_lr.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -68,6 +72,48 @@ def transfer_evaluations(
         if (made := _evaluations(of_task, curves, space, metric, mode)) is not None:
             found[str(task)] = made
     return found
+
+
+def of_prior(prior: Prior, metric: str = "val_loss") -> dict[str, TransferLearningTaskEvaluations]:
+    """The past tasks of a prior as evaluations, whatever their metrics were called.
+
+    ::
+
+        BoundingBox(make_scheduler, to_syne(prior.space), "val_loss", of_prior(prior), do_minimize=True)
+
+    Values are the best losses so far, so lower is better for every task, also where its metric was one to be
+    maximized. Where a trial diverged, the worst other value of the task stands.
+
+    Args:
+        prior: fitted or loaded.
+        metric: the name of the objective of the task to come.
+
+    Returns:
+        Task -> its evaluations, of shape (configurations, 1, epochs, 1). A task all of whose trials diverged
+        is left out.
+
+    Raises:
+        BadInput: the metric has no name.
+    """
+    if not isinstance(metric, str) or not metric:
+        raise BadInput("metric", metric, "the name of a reported value")
+    found = {}
+    for name, task in zip(labels(prior.tasks), prior.tasks, strict=True):
+        if (task.curves < WORST_LOSS).any():
+            found[name] = _of_past_task(task, prior.space, metric)
+    return found
+
+
+def _of_past_task(task: PastTask, space: SearchSpace, metric: str) -> TransferLearningTaskEvaluations:
+    import pandas as pd
+
+    sound = task.curves < WORST_LOSS
+    curves = np.where(sound, task.curves, task.curves[sound].max())
+    points = [space.flat(space.decode(row)) for row in task.cube]
+    table = pd.DataFrame(points, columns=list(space.knobs))
+    return TransferLearningTaskEvaluations(
+        to_syne(space), table, [metric], curves[:, np.newaxis, :, np.newaxis]
+    )
 
 
 def _checked(
