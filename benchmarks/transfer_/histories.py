@@ -162,7 +162,7 @@ def flip(curves: Array) -> Array:
     worst, and so on; so losses fall as they did. What diverged counts as the worst value there is.
     """
     whole = _without_gaps(curves)
-    order = np.argsort(whole, axis=0, kind="stable")
+    order = np.argsort(np.where(np.isfinite(curves), curves, np.inf), axis=0, kind="stable")
     found = np.empty_like(whole)
     np.put_along_axis(found, order, np.take_along_axis(whole, order[::-1], axis=0), axis=0)
     return found
