@@ -81,8 +81,9 @@ def test_the_fewer_epochs_the_less_a_score_tells(prior: Prior) -> None:
     assert (np.diff(deviations, axis=0) < 0).all()
     assert (deviations[-1] > prior.predict(points)["std"]).all()
     assert prior.predict(points, epochs=900)["std"].to_numpy() == pytest.approx(deviations[-1])
-    with pytest.raises(BadInput, match="epochs"):
-        prior.predict(points, epochs=0)
+    for none in (0, True, 1.5):
+        with pytest.raises(BadInput, match="epochs"):
+            prior.predict(points, epochs=none)  # type: ignore[arg-type]
 
 
 def test_the_density_is_high_where_the_best_lie(prior: Prior) -> None:

@@ -93,6 +93,8 @@ def test_a_prior_takes_the_place_of_a_prior_and_of_nothing_else(prior: Prior, tm
     ):
         with pytest.raises(BadInput, match="path of a prior"):
             prior.save(taken)
+    with pytest.raises(BadInput, match="path of a prior"):
+        prior.save("nul\0byte")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     assert sorted(os.listdir(tmp_path)) == ["empty", "mine", "prior"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 
 from tests.samples.past import bowls, past, trial
 from tests.samples.spaces import SMALL
+from tune_lr.history.entry import make_entry
 from tune_lr.history.history import History
-from tune_lr.history.log import Skipped
+from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.objective import WORST_LOSS
 from tune_lr.prior.coordinates import FOREIGN, OUTSIDE
+from tune_lr.prior.curves import curves_of
 from tune_lr.prior.fidelity import FRACTIONS, USUAL, learned_noise, noise_of
 from tune_lr.prior.tasks import PastTask, past_tasks
 from tune_lr.space import SearchSpace
@@ -185,6 +188,29 @@ def test_noise_falls_with_the_epochs_reached() -> None:
     assert noise_of([1, 3, 9, 27], 27) == pytest.approx(USUAL)
     assert (np.diff(noise_of(np.arange(1, 28), 27)) < 0).all()
     assert noise_of([1], 10_000) == pytest.approx(USUAL[0])
+
+
+def test_a_final_value_that_was_optimized_stands_in_the_last_place() -> None:
+    log = Log(
+        "optuna",
+        "study",
+        pd.DataFrame({"trial_id": ["0", "1"], "loss": [0.7, 0.6], "config/lr": [0.1, 0.2]}),
+        pd.DataFrame({"trial": [0, 0, 1, 1], "epoch": [1, 2, 1, 2], "loss": [0.9, 0.1, 0.8, 0.2]}),
+        metric="loss",
+        mode="min",
+        counts_from=1,
+        fidelity="epochs",
+        by_final=True,
+    )
+    curves, last = curves_of(make_entry(log, Asked(), "here", Skipped()), 3, 1)
+    assert curves.tolist() == [[0.9, 0.7, 0.7], [0.8, 0.6, 0.6]]
+    assert last.tolist() == [2, 2]
+
+
+def test_survivors_alone_say_nothing_of_how_rankings_change() -> None:
+    (task,) = _crossing(1, 0.4)
+    stopped = replace(task, last=np.where(np.arange(len(task.last)) < 30, 3, task.last))
+    assert learned_noise([stopped]) == pytest.approx(USUAL)
 
 
 def _crossing(tasks: int, mix: float) -> list[PastTask]:

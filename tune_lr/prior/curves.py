@@ -43,7 +43,8 @@ def curves_of(entry: Entry, columns: int, stride: int) -> tuple[Array, Whole]:
     table[silent], last[silent] = finals[silent, np.newaxis], columns
     if entry.info.by_final:  # its reports only led there
         rows = np.flatnonzero((last > 0) & ~np.isnan(finals))
-        table[rows, last[rows] - 1] = finals[rows]
+        after = np.arange(columns) >= last[rows, np.newaxis] - 1
+        table[rows] = np.where(after, finals[rows, np.newaxis], table[rows])
     bad = np.isin(entry.trials["status"].to_numpy(dtype=object).astype(str), _BAD_ENDS)
     after = np.arange(columns) >= np.minimum(last, columns - 1)[:, np.newaxis]
     table[bad[:, np.newaxis] & after] = WORST_LOSS

@@ -21,6 +21,8 @@ USUAL = np.array([0.6, 0.35, 0.15, 0.03])
 _PSEUDO_TASKS = 5
 #: A task with fewer whole curves tells nothing of how rankings change.
 _LEAST_CURVES = 8
+#: Where most trials were stopped, those that were not are alike, and their ranks change as others' do not.
+_LEAST_WHOLE = 0.5
 #: Beyond these a rank correlation of a few trials is chance.
 _LEAST_RHO, _MOST_RHO = 0.2, 0.99
 
@@ -59,7 +61,9 @@ def _variance(task: PastTask, fraction: float) -> float | None:
     columns = task.curves.shape[1]
     whole = task.curves[task.last == columns]
     place = max(round(fraction * columns), 1)
-    if len(whole) < _LEAST_CURVES or not 0.5 < place / columns / fraction < 2.0 or place == columns:
+    if len(whole) < max(_LEAST_CURVES, _LEAST_WHOLE * len(task.last)):
+        return None
+    if not 0.5 < place / columns / fraction < 2.0 or place == columns:
         return None
     then, finally_ = rankdata(whole[:, place - 1]), rankdata(whole[:, -1])
     if not then.std() or not finally_.std():

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Values = dict[str, Any]
 
-#: Of each task, what the kernel is learned from, and for how long.
-_FIRST_TRIALS, _ROUNDS = 100, 20
+#: What the kernel is learned from, and for how long: so many tasks, and the first trials of each.
+_MOST_TABLES, _FIRST_TRIALS, _ROUNDS = 60, 100, 20
 #: Of each task, so many span a box at most: more, and their extremes are chance.
 _MOST_BEST = 10
 #: What a density calls good, and what a point counts that is like nothing that was tried.
@@ -78,13 +78,7 @@ class Prior:
             raise BadInput("history", history, f"{expected} ({told})")
         noise = learned_noise(tasks)
         tasks = [task.with_noise(noise) for task in tasks]
-        rows = [of_cube(space, task.cube[:_FIRST_TRIALS]) for task in tasks]
-        tables = [
-            (one, task.scores[:_FIRST_TRIALS], task.noise[:_FIRST_TRIALS])
-            for one, task in zip(rows, tasks, strict=True)
-        ]
-        kernel = learn(tables, Kernel.vague(rows[0].shape[1]), rounds=_ROUNDS)
-        return cls(space, tuple(tasks), kernel, noise, tuple(skipped.lines()))
+        return cls(space, tuple(tasks), _kernel(space, tasks), noise, tuple(skipped.lines()))
 
     # A portfolio ------------------------------------------------------------------------------------
 
@@ -105,8 +99,7 @@ class Prior:
 
     def values(self, n: int) -> list[Values]:
         """The same as points of the space (BadInput: as :meth:`points`)."""
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
-            raise BadInput("number of points", n, "a whole number, 0 or more")
+        _demand_whole(n, "number of points", 0)
         chosen = portfolio(self.filled[0], int(n))
         return [self.space.decode(self.pool[place]) for place in chosen]
 
@@ -189,8 +182,8 @@ class Prior:
         """
         import pandas as pd
 
-        if epochs is not None and (not isinstance(epochs, (int, np.integer)) or epochs < 1):
-            raise BadInput("epochs", epochs, "a whole number, 1 or more")
+        if epochs is not None:
+            _demand_whole(epochs, "epochs", 1)
         if not points:
             nothing: pd.DataFrame = pd.DataFrame({"mean": np.zeros(0), "std": np.zeros(0)})
             return nothing
@@ -250,10 +243,25 @@ class Prior:
         return f"<Prior of {self.space.name}: {len(self.tasks)} tasks, {count} configurations>"
 
 
+def _kernel(space: SearchSpace, tasks: Sequence[PastTask]) -> Kernel:
+    """How alike configurations are by their knobs, learned from some of the tasks, evenly chosen."""
+    chosen = np.linspace(0, len(tasks) - 1, min(len(tasks), _MOST_TABLES)).astype(int)
+    tables = []
+    for task in (tasks[i] for i in chosen):
+        rows = of_cube(space, task.cube[:_FIRST_TRIALS])
+        tables.append((rows, task.scores[:_FIRST_TRIALS], task.noise[:_FIRST_TRIALS]))
+    return learn(tables, Kernel.vague(tables[0][0].shape[1]), rounds=_ROUNDS)
+
+
 def _best(task: PastTask, share: float) -> NDArray[np.int64]:
     """The rows of the best share of a task's configurations, at least one."""
     count = max(int(np.ceil(share * len(task.scores))), 1)
     return np.argsort(-task.scores, kind="stable")[:count]
+
+
+def _demand_whole(value: object, field: str, least: int) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise BadInput(field, value, f"a whole number, {least} or more")
 
 
 def _is_number(value: object) -> bool:

@@ -99,8 +99,10 @@ def write(saved: Saved, where: str | os.PathLike[str]) -> None:
         if "://" in os.fspath(where):
             _write_uri(os.fspath(where), content)
         else:
-            _write_folder(Path(where).expanduser(), content)
-    except OSError as error:
+            _write_folder(Path(os.path.abspath(Path(where).expanduser())), content)
+    except BadInput:
+        raise
+    except (OSError, ValueError) as error:
         raise BadInput("path of a prior", str(where), f"a place to write to ({error})") from error
 
 

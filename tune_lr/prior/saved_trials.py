@@ -77,15 +77,15 @@ def unpacked(content: bytes, space: SearchSpace, shapes: Sequence[tuple[int, int
     _demand(bool(((columns["lacking"] >= 0) & (columns["lacking"] <= 1)).all()), "lacking", "0 to 1")
     cube = np.stack([columns[_KNOB + name] for name in space.names], axis=1)
     _check_points(cube, space)
-    # The worst loss is no number of single precision, and what is near it was meant for it.
-    whole = np.where(values >= np.float32(0.99 * WORST_LOSS), np.float64(np.float32(WORST_LOSS)), values)
+    worst = float(np.float32(WORST_LOSS))
+    values = np.clip(values, -worst, worst)
     found, start, at = [], 0, 0
     for rows, length in shapes:
         part = slice(start, start + rows)
         made = {name: columns[name][part] for name in (*_NUMBERS, "last")}
         made["scores"] = made.pop("score")
         made["cube"] = cube[part]
-        made["curves"] = whole[at : at + rows * length].reshape(rows, length)
+        made["curves"] = values[at : at + rows * length].reshape(rows, length)
         found.append(made)
         start, at = start + rows, at + rows * length
     return found

@@ -42,7 +42,8 @@ class PastTask:
         cube: coordinates as ``SearchSpace.encode`` has them (NaN: takes no part), shape
             ``(configurations, dimension)``.
         curves: the best loss so far, lower is better whatever the metric, shape
-            ``(configurations, columns)``; after the last column the value of that one.
+            ``(configurations, columns)``; after the last column the value of that one. Where a final value is
+            what counted, it stands in the last column.
         last: the last column that was reached, from 1.
         scores: normal scores of how good each is among the others, high is good.
         noise: the variance of each score, by how far it was trained and how often.
