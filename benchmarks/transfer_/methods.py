@@ -126,7 +126,7 @@ class Run:
         best: shape ``(budget,)``.
         ask: median seconds to say what a free worker should do.
         report: median seconds to take in a report and decide.
-        seconds: all of it, in processor time.
+        seconds: all of it, in processor time; the first run of a part pays for the prior's fit as well.
     """
 
     best: Array

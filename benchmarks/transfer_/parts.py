@@ -182,7 +182,21 @@ def code() -> str:
 
 
 def missing(parts: Sequence[Part], tables: Tables, out: Path) -> list[Part]:
+    """The parts of which no sound file is there. What a kill left half written is removed."""
+    for left in (*out.glob("*/*/.*.npz.*"), *out.glob("priors/.*")):
+        if not _alive(left.name.rpartition(".")[2]):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     return [part for part in parts if read(part, tables, out) is None]
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def seconds_of(parts: Sequence[Part], tables: Tables, out: Path) -> float:

@@ -107,9 +107,12 @@ def _of_arrays(path: Path) -> Tables:
 def _packed(path: Path) -> Tables:
     """Of a packed data set the trainings under the first seed."""
     from starter_ import pack
+    from starter_.record import space as recorded_space
 
     frame, told = pack.read(path)
-    space = SearchSpace.from_dict(told["space"])
+    space = recorded_space()
+    if space.to_dict() != told["space"]:  # else our own, whose knobs stand in their order; the file's do not
+        space = SearchSpace.from_dict(told["space"])
     frame = frame[frame["seed"] == frame["seed"].min()].sort_values(["task", "trial_id", "epoch"])
     first = frame[frame["task"] == frame["task"].iloc[0]].drop_duplicates("trial_id")
     knobs = [name for name in frame if name.startswith("config/")]

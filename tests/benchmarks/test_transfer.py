@@ -132,6 +132,21 @@ class TestTables:
         assert found.values[3] == pytest.approx(tables.values[3])
         np.testing.assert_array_equal(found.curves["task-2"], tables.curves["task-2"])
 
+    def test_the_packed_data_set_is_read_as_it_was_recorded(self, tmp_path):
+        pack, record = (importlib.import_module(f"starter_.{name}") for name in ("pack", "record"))
+        curves = np.random.default_rng(0).random((16, len(record.METRICS), EPOCHS), np.float32)
+        curves[4, :, 3:] = np.nan
+        held = {task: {0: curves + at, 1: curves[::-1]} for at, task in enumerate(("later", "earlier"))}
+        path = tmp_path / "all.parquet"
+        pack.write(path, pack.table(held, {"later": {}, "earlier": {}}))
+        found = files.load(path)
+        assert found.space == record.space()
+        assert [found.space.key(one) for one in found.values] == list(
+            map(record.space().key, record.values(16))
+        )
+        assert sorted(found.tasks) == ["earlier", "later"]
+        np.testing.assert_array_equal(found.curves["earlier"], curves[:, 0] + np.float32(1))
+
     def test_one_other_number_is_another_table(self, tables):
         curves = {task: curve.copy() for task, curve in tables.curves.items()}
         curves["task-1"][0, 0] += 1e-9
@@ -329,6 +344,16 @@ class TestParts:
         assert filing.read(part, files.Tables(SPACE, tables.values, other), tmp_path) is None
         part.path(tmp_path).write_bytes(b"PK torn")
         assert filing.read(part, tables, tmp_path) is None
+
+    def test_what_a_kill_left_half_written_is_removed(self, tables, tmp_path):
+        part = filing.Part("random", "none", "task-0", 0, 2, BUDGET)
+        filing.write(part, tables, tmp_path, {"best": np.zeros((2, BUDGET))})
+        gone = part.path(tmp_path).with_name(f".{part.path(tmp_path).name}.{2**31 - 1}")
+        gone.write_bytes(b"half")
+        (tmp_path / "priors" / f".abc.{2**31 - 1}").mkdir(parents=True)
+        assert filing.missing([part], tables, tmp_path) == []
+        assert [file.name for file in tmp_path.rglob("*.npz*")] == [part.path(tmp_path).name]
+        assert list((tmp_path / "priors").iterdir()) == []
 
     def test_a_prior_is_fitted_once_and_found_again(self, tables, tmp_path):
         part = filing.Part("portfolio", "all", "task-0", 0, 2, BUDGET)
