@@ -98,7 +98,9 @@ def _rows(task: str, past: Past, configs: pd.DataFrame) -> pd.DataFrame:
             METRIC: past.curves[trial, epoch],
         }
     )
-    return pd.concat([frame, configs.iloc[past.rows[trial]].reset_index(drop=True)], axis=1)
+    knobs = configs.iloc[past.rows[trial]].reset_index(drop=True)
+    found: pd.DataFrame = pd.concat([frame, knobs], axis=1)
+    return found
 
 
 # The kinds --------------------------------------------------------------------------------------------

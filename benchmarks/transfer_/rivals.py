@@ -183,7 +183,7 @@ class OptunaPruner(TrialScheduler):
 
 def in_order(space: SearchSpace, points: Sequence[Any]) -> list[dict[str, Any]]:
     """Points of a space, whichever way they are written, each once."""
-    known = {}
+    known: dict[str, dict[str, Any]] = {}
     for point in points:
         values = space.normalize(space.values(point))
         known.setdefault(space.key(values), values)
