@@ -1,4 +1,4 @@
-"""The judge of the prior: its pasts and methods are what they are called, and no run is lost or made twice."""
+"""The judge of the prior: its pasts and methods are what they are called; no run is lost or made twice."""
 
 from __future__ import annotations
 
