@@ -22,6 +22,7 @@ from tune_lr.journal import Status
 from tune_lr.objective import Objective
 from tune_lr.record import Record, TrialRecord, headline
 from tune_lr.views.incumbent import Incumbent
+from tune_lr.views.trust import Trust, told, trust_of
 from tune_lr.views.words import about, counted, duration, short, tally
 
 #: So many failures are told one by one.
@@ -42,13 +43,20 @@ class Tally:
         self._of: dict[str, tuple[Status, int]] = {
             trial.trial_id: (trial.status, trial.epochs) for trial in record.trials.values()
         }
+        self._whys = {trial.trial_id: trial.why for trial in record.trials.values()}
         self._progress_before, self._epochs_before = self.progress, self.epochs
 
     def hear(self, trial: TrialRecord, epochs: int) -> None:
         """Take in a trial that changed, and the epochs of all."""
         self._of[trial.trial_id] = (trial.status, trial.epochs)
+        self._whys[trial.trial_id] = trial.why
         self.epochs = epochs
         self.incumbent.update(trial)
+
+    @property
+    def trust(self) -> Trust | None:
+        """What the history does; None where there is none."""
+        return trust_of(self._whys.values())
 
     @property
     def counts(self) -> Counter[Status]:
@@ -178,7 +186,7 @@ def line(state: Tally, now: float) -> str:
     """How far the job is, in one line."""
     dealt = sum(count for status, count in state.counts.items() if status != "running")
     parts = [f"{dealt} of {counted(state.trials, 'trial')}", tally(state.counts), _best(state)]
-    parts += [counted(state.epochs, "epoch"), _times(state, now)]
+    parts += [counted(state.epochs, "epoch"), _times(state, now), told(state.trust)]
     return " | ".join(part for part in parts if part)
 
 
@@ -192,7 +200,8 @@ def picture(state: Tally, now: float) -> Group:
     )
     best = Text(_best(state) or f"no {state.objective.metric} yet", style="bold" if _best(state) else "dim")
     times = Text(f"{counted(state.epochs, 'epoch')}, {_times(state, now)}", style="dim")
-    return Group(bar, Text(tally(state.counts)), best, times)
+    prior = [Text(said)] if (said := told(state.trust)) else []
+    return Group(bar, Text(tally(state.counts)), best, *prior, times)
 
 
 def _best(state: Tally) -> str:

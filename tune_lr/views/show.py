@@ -19,6 +19,7 @@ from tune_lr.space import ConstantKnob, SearchSpace
 from tune_lr.views.decisions import show_decisions
 from tune_lr.views.paste import paste
 from tune_lr.views.standing import standing
+from tune_lr.views.trust import told, trust_in
 from tune_lr.views.words import counted, duration, short, tally
 
 #: So many failures are told; the table says which trials the others are.
@@ -36,6 +37,7 @@ def show(experiment: Experiment, console: Console, top: int = 10) -> None:
     record, status = standing(experiment)
     go_on = f"; to go on: tune-lr resume {quoted(experiment.where)}" if record.status == "interrupted" else ""
     console.print(Text(summary(experiment, record, status) + go_on, style="bold"))
+    _print_prior(record, console)
     if record.trials:
         console.print(trials_table(record, experiment.objective, experiment.space, console.width, top))
     _print_failures(record, console)
@@ -50,6 +52,7 @@ def finale(experiment: Experiment, console: Console) -> None:
     """What to know when a job has ended: the summary, the best configuration, and where all of it lies."""
     record = experiment.record()
     console.print(Text(summary(experiment, record), style="bold"))
+    _print_prior(record, console)
     _print_best(experiment, record, console)
     if experiment.path:
         where = quoted(experiment.where)
@@ -114,6 +117,11 @@ def quoted(path: str) -> str:
     import shlex
 
     return shlex.quote(path)
+
+
+def _print_prior(record: Record, console: Console) -> None:
+    if said := told(trust_in(record)):
+        console.print(Text(said))
 
 
 def _print_failures(record: Record, console: Console) -> None:

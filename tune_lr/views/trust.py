@@ -1,0 +1,101 @@
+"""What the history does in an experiment, in a line: how far it is trusted, which tasks speak, what it led.
+
+Read from why each trial was proposed, as the searcher journaled it: ``source`` (``prior``, ``model``,
+``control``, ``start``), and where there is a history ``trust`` (from 0 to 1, at that moment) and ``tasks``
+(those that spoke most).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tune_lr.record import Record
+from tune_lr.views.words import brief, counted
+
+#: A history that is trusted less has been dropped.
+DROPPED = 0.1
+#: So many tasks are named.
+_TASKS_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the history does.
+
+    Args:
+        trust: how far it is trusted now, from 0 to 1.
+        tasks: the past tasks that speak most now, the loudest first.
+        led: how many proposals it led.
+        proposals: how many there are.
+    """
+
+    trust: float
+    tasks: tuple[str, ...]
+    led: int
+    proposals: int
+
+    @property
+    def dropped(self) -> bool:
+        """Whether it counts for nothing any more."""
+        return self.trust < DROPPED
+
+
+def trust_of(whys: Iterable[Mapping[str, Any]]) -> Trust | None:
+    """What the history does, of why each trial was proposed, in order; None where there is no history.
+
+    What a searcher of somebody else's says in words of its own is passed over.
+    """
+    now, tasks, led, proposals = None, tuple[str, ...](), 0, 0
+    for why in whys:
+        proposals += 1
+        led += why.get("source") == "prior"
+        said = why.get("trust")
+        if not _is_part(said):
+            continue
+        named = why.get("tasks")
+        now = float(said)
+        tasks = tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
+    return None if now is None else Trust(now, tasks, led, proposals)
+
+
+def trust_in(record: Record) -> Trust | None:
+    """The same of a whole record."""
+    return trust_of(trial.why for trial in record.trials.values())
+
+
+def told(trust: Trust | None) -> str:
+    """``prior: trusted 83 %, digits-mlp and wine-mlp speak, led 12 of 20 proposals``; "" where there is none.
+
+    A history that is hardly trusted any more is ``dropped``, and what its tasks would say is not told.
+    """
+    if trust is None:
+        return ""
+    led = f"led {trust.led} of {counted(trust.proposals, 'proposal')}"
+    if trust.dropped:
+        return f"prior: dropped (trusted {percent(trust.trust)}), {led}"
+    parts = (f"prior: trusted {percent(trust.trust)}", _speaking(trust), led)
+    return ", ".join(part for part in parts if part)
+
+
+def percent(part: float) -> str:
+    """A part as whole percents, rounded down: 100 only where nothing is missing, and 0 only where nothing is."""
+    whole = math.floor(100 * part + 1e-9)
+    return f"{max(whole, 1) if part > 0 else 0} %"
+
+
+def _speaking(trust: Trust) -> str:
+    names = [brief(name) for name in trust.tasks[:_TASKS_TOLD]]
+    if len(trust.tasks) > _TASKS_TOLD:
+        names.append(f"{len(trust.tasks) - _TASKS_TOLD} more")
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f"{names[0]} speaks"
+    return f"{', '.join(names[:-1])} and {names[-1]} speak"
+
+
+def _is_part(said: Any) -> bool:
+    return isinstance(said, (int, float)) and not isinstance(said, bool) and 0 <= said <= 1
