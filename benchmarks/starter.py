@@ -4,13 +4,15 @@
     python benchmarks/starter.py --pilot               # 64 configurations a task, and what they show
     python benchmarks/starter.py --record --workers 2  # records all that is missing
     python benchmarks/starter.py --pack FILE.parquet --insert docs/data.md
+    python benchmarks/starter.py --ship FILE.parquet   # what the package brings along
 
 256 configurations of the space greedy_lr (its default, then a Sobol sequence), the same for every task,
 each trained for 27 epochs under 2 seeds by the ready loop. Parts of 16 trainings go into files of their own
 in OUT, each put in place whole: kill it at any time, and the same command goes on; --parts N ends after so
 many. --pack makes one Parquet file of all that is recorded whole, --history a store for tune_lr.History,
---insert puts the tables of figures between the markers of a document. How the data came about, and what is
-in the file: docs/data.md.
+--ship FILE.parquet makes of a packed file what the package brings along (tune_lr/data), --insert puts the
+tables of figures between the markers of a document. How the data came about, and what is in the file:
+docs/data.md.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import markers
 import numpy as np
 from numpy.typing import NDArray
-from starter_ import pack
+from starter_ import pack, ship
 from starter_.figures import of_task
 from starter_.record import Part, read
 from starter_.run import missing, plan, run, seconds_of
@@ -44,6 +46,9 @@ Curves = dict[str, dict[int, NDArray[np.float32]]]
 def main(arguments: list[str] | None = None) -> None:
     """Say what it costs, record what was asked for, write what was asked for."""
     asked = _asked(arguments)
+    if asked.ship:
+        _tell(f"{asked.data}: {ship.ship(asked.ship, asked.data)!r}")
+        return
     tasks, configs, seeds = asked.task or list(TASKS), asked.configs or 256, asked.seeds
     if asked.pilot:
         configs, seeds = asked.configs or PILOT, 1
@@ -125,6 +130,8 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pilot", action="store_true", help="record a part of it and print the figures")
     parser.add_argument("--pack", type=Path, help="write all that is recorded as one Parquet file")
     parser.add_argument("--history", type=Path, help="with --pack: and as a store of tune_lr.History")
+    parser.add_argument("--ship", type=Path, help="a packed file: make of it what the package brings along")
+    parser.add_argument("--data", type=Path, default=ship.DATA, help="with --ship: where the package has it")
     parser.add_argument("--insert", type=Path, help="a Markdown file with the two markers, for the figures")
     asked = parser.parse_args(arguments)
     if asked.history and not asked.pack:

@@ -87,11 +87,12 @@ def write_history(path: Path, store: Path) -> list[str]:
     tasks = list(dict.fromkeys(frame["task"]))
     for task in tasks:
         rows = frame[frame["task"] == task]
-        Store(store).write(make_entry(_log(task, rows, told), Asked(), path.name, Skipped()))
+        Store(store).write(make_entry(log_of(task, rows, told), Asked(), path.name, Skipped()))
     return tasks
 
 
-def _log(task: str, rows: pd.DataFrame, told: Mapping[str, Any]) -> Log:
+def log_of(task: str, rows: pd.DataFrame, told: Mapping[str, Any]) -> Log:
+    """The rows of one task as an importer would hand them on, with the task's facts as descriptors."""
     names = [name for name in rows if name.startswith("config/")]
     first = rows.drop_duplicates("trial_id")
     trials = first[["trial_id", *names]].assign(
@@ -110,4 +111,4 @@ def _log(task: str, rows: pd.DataFrame, told: Mapping[str, Any]) -> Log:
 
 
 def _reported(rows: pd.DataFrame) -> Sequence[str]:
-    return [name for name in METRICS if rows[name].notna().any()]
+    return [name for name in METRICS if name in rows and rows[name].notna().any()]

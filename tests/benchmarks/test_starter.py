@@ -197,6 +197,22 @@ class TestPacking:
         assert history.tasks()[0].statuses == {"completed": 1, "diverged": 1}
 
 
+class TestShipping:
+    def test_of_a_packed_file_come_a_store_and_its_prior(self, recorded, tmp_path, capsys):
+        asked = ["--ship", str(recorded / "all.parquet"), "--data", str(tmp_path)]
+        STARTER.main(asked)
+        infos = tune_lr.History(tmp_path / "starter").tasks()
+        assert [info.task for info in infos] == ["diabetes-squares", "wine-mlp"]
+        assert [(info.trials, info.reports, info.metrics) for info in infos] == [(8, 16, ["val_loss"])] * 2
+        assert list(infos[0].space_dict["knobs"]) == list(tune_lr.load_space("greedy_lr").knobs)
+        assert infos[0].origin.startswith("all.parquet, SHA-256 ")
+        prior = tune_lr.Prior.load(tmp_path / "starter_prior")
+        assert [task.id for task in prior.tasks] == [info.id for info in infos]
+        before = {file: file.read_bytes() for file in (tmp_path / "starter").iterdir()}
+        STARTER.main(asked)
+        assert {file: file.read_bytes() for file in (tmp_path / "starter").iterdir()} == before
+
+
 class TestFigures:
     def test_what_diverged_ranks_last_and_ties_share(self, part):
         scores = part("figures").normal_scores(np.array([math.nan, 1.0, 3.0, math.nan]))
