@@ -52,7 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "place": GROUND,
     # A trial's own folder holds reports that the journal may lack, and how its training ended.
     "checkpoints": ASKED | {"trials"} | VALUES,
-    "driver": ASKED | {"trials", "checkpoints", "clock"} | RULES,
+    "driver": ASKED | {"trials", "checkpoints", "clock", "telling"} | RULES,
+    "telling": ASKED | RULES,
     "clock": set(),
     "assembly": ASKED | RULES,
     "experiment": {"assembly", "trials", "trials.decisions", "tables", "mirror", "signals", "place"}
@@ -64,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Studies run jobs and lone trainings, and keep a folder of their own.
     "bench": {"jobs", "place"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,
-    "views": {"experiment", "spacefile", "history", "trials.decisions"} | ASKED | VALUES,
+    "views": {"experiment", "spacefile", "prior", "history", "trials.decisions"} | ASKED | VALUES,
     "cli": {"bench", "jobs", "trials", "views", "learning", "experiment", "spacefile", "plain_yaml", "place"}
     | PAST
     | ASKED,

@@ -25,11 +25,22 @@ def assemble(job: Job, **more: Any) -> tuple[Searcher, TrialScheduler]:
         MissingExtra: the part's library is not installed.
         BadInput: an option's value is not usable.
     """
-    scheduler: TrialScheduler = _make(_scheduler_class(job), job, "trial_scheduler", more)
+    rule, proposes = _scheduler_class(job), registry.load("searchers", job.searcher)
+    if all("model" in inspect.signature(part).parameters for part in (rule, proposes)):
+        more = {**more, "model": _model(job, more)}
+    scheduler: TrialScheduler = _make(rule, job, "trial_scheduler", more)
     if scheduler.searcher is not None:
         return scheduler.searcher, scheduler
-    searcher: Searcher = _make(registry.load("searchers", job.searcher), job, "searcher", more)
+    searcher: Searcher = _make(proposes, job, "searcher", more)
     return searcher, scheduler
+
+
+def _model(job: Job, more: Mapping[str, Any]) -> Any:
+    """The model that a searcher and a trial scheduler share: one decides between new and paused trials."""
+    from tune_lr.prior.model import Model
+
+    known = {name: more[name] for name in ("prior", "candidates") if name in more}
+    return Model(job.search_space, max_epochs=job.max_epochs, seed=job.seed, trials=job.trials, **known)
 
 
 def _scheduler_class(job: Job) -> Any:

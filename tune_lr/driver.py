@@ -19,10 +19,10 @@ from tune_lr.clock import steady
 from tune_lr.errors import JobFailed, TuneLRError
 from tune_lr.job import Job
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report, storable
-from tune_lr.objective import WORST_LOSS
 from tune_lr.record import Record, TrialRecord, headline
 from tune_lr.searchers.base import WAIT, Searcher, Suggestion, Wait
 from tune_lr.stopping.base import TrialScheduler
+from tune_lr.telling import retell, tell
 from tune_lr.trials.folder import TrialFolder
 from tune_lr.trials.run import Leg, Outcome
 
@@ -91,12 +91,15 @@ class Driver:
             return WAIT  # one that runs may yet fail, and leave its epoch to others
         if self._unfinished:
             return self._go_on(self._unfinished.pop(0), by="driver")
-        promoted = self.scheduler.resume()
-        if promoted is not None:
+        if (promoted := self.scheduler.resume()) is not None:
             return self._go_on(promoted, by="rule")
         suggestion = self.searcher.ask() if len(self.record.trials) < self.job.trials else None
         if isinstance(suggestion, Suggestion):
             return self._start(suggestion)
+        if suggestion is None:
+            self.scheduler.nothing_new()
+            if (promoted := self.scheduler.resume()) is not None:
+                return self._go_on(promoted, by="rule")
         may_come = suggestion is WAIT or self.scheduler.pauses
         return WAIT if self._running and may_come else None
 
@@ -157,18 +160,9 @@ class Driver:
         self._write("close", status=status)
 
     def _replay(self, event: Mapping[str, Any]) -> None:
-        """Bring searcher and scheduler to where they stood after this event; what is written wins."""
-        trial_id = event.get("trial_id", "")
-        trial = self.record.trials.get(trial_id)
-        kind = event["event"]
-        if kind == "ask":
-            self.searcher.replay(Suggestion(trial_id, event["values"], event["config"], event["why"]))
-            self.scheduler.started(trial_id, event["config"])
-        elif kind == "resume" and event.get("by") == "rule":
-            self.scheduler.resume()
-        elif kind == "report" and trial is not None:
-            report = Report.from_json(event)
-            self._judge(trial, report.epoch, self.objective.read(report.metrics))
+        """Bring searcher and scheduler to where they stood after this event."""
+        trial = self.record.trials.get(event.get("trial_id", ""))
+        retell(event, self.record, self.searcher, self.scheduler, self.objective)
         ended_before = trial is not None and trial.ended
         self.record.apply(event)
         if trial is not None and trial.ended and not ended_before:
@@ -189,11 +183,9 @@ class Driver:
 
     def _judge(self, trial: TrialRecord, epoch: int, loss: float | None) -> tuple[Decision, str | None]:
         """Tell first, then decide."""
-        if loss is None:
-            self.searcher.tell(trial.trial_id, epoch, WORST_LOSS)
+        score = tell(self.searcher, self.objective, trial, epoch, loss)
+        if score is None:
             return STOP, f"{self.objective.metric} is no finite number"
-        score = self.objective.score([*trial.losses(self.objective), loss])
-        self.searcher.tell(trial.trial_id, epoch, score)
         decision = self.scheduler.decide(trial.trial_id, epoch, score)
         if epoch >= self.job.max_epochs:
             return CONTINUE, None
@@ -293,6 +285,4 @@ class Driver:
 
 
 def _decision_of(trial: TrialRecord) -> Decision:
-    if trial.status in ("stopped", "diverged"):
-        return STOP
-    return PAUSE if trial.status == "paused" else CONTINUE
+    return {"stopped": STOP, "diverged": STOP, "paused": PAUSE}.get(trial.status, CONTINUE)

@@ -47,6 +47,7 @@ PARTS: dict[str, dict[str, str]] = {
         "schedule-free-adamw": "tune_lr.trials.optimizers.schedule_free:schedule_free_adamw",
     },
     "searchers": {
+        "prior": "tune_lr.searchers.prior:PriorSearcher",
         "random": "tune_lr.searchers.random:RandomSearcher",
         "cqr": "tune_lr.engines.on_syne.native:Cqr",
         "bore": "tune_lr.engines.on_syne.native:Bore",
@@ -57,6 +58,7 @@ PARTS: dict[str, dict[str, str]] = {
         "asha": "tune_lr.stopping.asha:Asha",
         "asha-promote": "tune_lr.stopping.asha:AshaPromote",
         "median": "tune_lr.stopping.median:Median",
+        "freeze-thaw": "tune_lr.stopping.freeze_thaw:FreezeThaw",
         "none": "tune_lr.stopping.none:RunToTheEnd",
     },
     "engines": {

@@ -16,14 +16,20 @@ from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.journal import Decision
 from tune_lr.objective import WORST_LOSS
+from tune_lr.space import SearchSpace
 from tune_lr.stopping.base import TrialScheduler
 
 MAX_EPOCHS = 9
 SCHEDULERS = registry.names("trial_schedulers")
 
 
+SPACE = SearchSpace.from_dict({"name": "x", "knobs": {"lr": {"type": "float", "low": 0.0, "high": 99.0}}})
+
+
 def make(name: str, seed: int = 0) -> TrialScheduler:
-    rule: TrialScheduler = registry.load("trial_schedulers", name)(max_epochs=MAX_EPOCHS, seed=seed)
+    part = registry.load("trial_schedulers", name)
+    asked = {"space": SPACE} if "space" in inspect.signature(part).parameters else {}
+    rule: TrialScheduler = part(max_epochs=MAX_EPOCHS, seed=seed, **asked)
     return rule
 
 
@@ -31,7 +37,9 @@ def options(name: str) -> dict[str, inspect.Parameter]:
     """What a person may ask of a rule, beside what every job gives it."""
     known = inspect.signature(registry.load("trial_schedulers", name)).parameters
     return {
-        key: found for key, found in known.items() if key not in ("max_epochs", "seed", "space", "trials")
+        key: found
+        for key, found in known.items()
+        if key not in ("max_epochs", "seed", "space", "trials", "prior", "candidates", "model")
     }
 
 
@@ -53,7 +61,7 @@ def play(rule: TrialScheduler, curves: list[list[float]], workers: int) -> list[
                 running.append(promoted)
             elif fresh:
                 running.append(fresh.pop(0))
-                rule.started(running[-1], {})
+                rule.started(running[-1], {"lr": float(running[-1])})
             else:
                 break
         if not running:
@@ -104,9 +112,9 @@ def test_a_resume_that_names_nobody_changes_nothing(name: str, curves: list[list
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_no_trial_is_stopped_before_it_reported(name: str) -> None:
     rule = make(name)
-    rule.started("0000", {})
+    rule.started("0000", {"lr": 0.0})
     rule.done("0000", "failed")
-    rule.started("0001", {})
+    rule.started("0001", {"lr": 1.0})
     assert rule.decide("0001", 1, 0.5) in ("continue", "pause")
 
 

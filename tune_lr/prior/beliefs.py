@@ -101,8 +101,8 @@ def _factor(between: Array) -> Array:
     """The lower Cholesky factor; where rounding has spoilt the matrix, of one with more on its diagonal."""
     for jitter in (0.0, 1e-4, 1e-2, 1.0):
         with suppress(LinAlgError):
-            found: Array = cholesky(between + jitter * np.eye(len(between)), lower=True, check_finite=False)
-            return found
+            spoilt = between + jitter * np.eye(len(between))
+            return np.asarray(cholesky(spoilt, lower=True, check_finite=False), dtype=np.float64)
     raise LinAlgError("the scores of the trials have no covariance")
 
 

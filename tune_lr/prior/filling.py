@@ -37,24 +37,36 @@ class Scored:
 
 
 def fill(tasks: Sequence[Scored], pool: Array, kernel: Kernel, share: float = 0.5) -> tuple[Array, Array]:
-    """Every task's score of every configuration of the pool, and the variance of what is not known of it.
+    """``Filler(tasks, kernel, share).at(pool)``, for one pool."""
+    return Filler(tasks, kernel, share).at(pool)
+
+
+class Filler:
+    """What past tasks tell of any configuration; the work that all pools share is done once.
 
     Args:
         tasks: what was seen.
-        pool: features, shape ``(configurations, columns)``.
         kernel: of the scores of one task.
         share: the part of the signal that tasks have in common.
-
-    Returns:
-        Both of shape ``(tasks, configurations)``.
     """
-    scores, variances = np.empty((len(tasks), len(pool))), np.empty((len(tasks), len(pool)))
-    common = _Common(tasks, kernel, share)
-    at_pool = common.mean(pool)
-    for i, task in enumerate(tasks):
-        scores[i], variances[i] = _own(task, pool, common, at_pool, kernel, 1.0 - share)
-        _put_seen(task, pool, scores[i], variances[i], kernel)
-    return scores, variances
+
+    def __init__(self, tasks: Sequence[Scored], kernel: Kernel, share: float = 0.5) -> None:
+        self._kernel = kernel
+        self._common = _Common(tasks, kernel, share)
+        self._own = [_Own(task, self._common, kernel, 1.0 - share) for task in tasks]
+
+    def at(self, pool: Array) -> tuple[Array, Array]:
+        """Every task's score of each configuration, and the variance of what is not known of it.
+
+        Args:
+            pool: features, shape ``(configurations, columns)``.
+
+        Returns:
+            Both of shape ``(tasks, configurations)``.
+        """
+        common = self._common.mean(pool)
+        found = [own.at(pool, common) for own in self._own]
+        return np.array([mean for mean, _ in found]), np.array([variance for _, variance in found])
 
 
 class _Common:
@@ -92,17 +104,25 @@ def _gathered(tasks: Sequence[Scored]) -> tuple[Array, Array, Array, NDArray[np.
     return rows[keep], scores[keep], noise[keep], of[keep]
 
 
-def _own(
-    task: Scored, pool: Array, common: _Common, at_pool: Array, kernel: Kernel, share: float
-) -> tuple[Array, Array]:
-    keep = np.linspace(0, len(task.scores) - 1, min(len(task.scores), _OWN)).astype(np.int64)
-    rows, left = task.rows[keep], task.scores[keep] - common.mean(task.rows[keep])
-    between = share * kernel.between(rows, rows) + LEVEL + np.diag(task.noise[keep] + kernel.noise)
-    factor = cholesky(between, lower=True)
-    across = share * kernel.between(rows, pool) + LEVEL
-    mean = at_pool + across.T @ cho_solve((factor, True), left)
-    known = (solve_triangular(factor, across, lower=True) ** 2).sum(axis=0)
-    return mean, np.maximum(share * kernel.signal + LEVEL - known, 0.0)
+class _Own:
+    """What is a task's own: a process over what the common one leaves of its scores."""
+
+    def __init__(self, task: Scored, common: _Common, kernel: Kernel, share: float) -> None:
+        self._task, self._kernel, self._share = task, kernel, share
+        keep = np.linspace(0, len(task.scores) - 1, min(len(task.scores), _OWN)).astype(np.int64)
+        self._rows = task.rows[keep]
+        left = task.scores[keep] - common.mean(self._rows)
+        between = share * kernel.between(self._rows, self._rows) + LEVEL
+        self._factor = cholesky(between + np.diag(task.noise[keep] + kernel.noise), lower=True)
+        self._weights = cho_solve((self._factor, True), left)
+
+    def at(self, pool: Array, common: Array) -> tuple[Array, Array]:
+        across = self._share * self._kernel.between(self._rows, pool) + LEVEL
+        mean = common + across.T @ self._weights
+        known = (solve_triangular(self._factor, across, lower=True) ** 2).sum(axis=0)
+        variance = np.maximum(self._share * self._kernel.signal + LEVEL - known, 0.0)
+        _put_seen(self._task, pool, mean, variance, self._kernel)
+        return mean, variance
 
 
 def _put_seen(task: Scored, pool: Array, scores: Array, variances: Array, kernel: Kernel) -> None:

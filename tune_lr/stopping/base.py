@@ -44,9 +44,23 @@ class TrialScheduler(ABC):
     def decide(self, trial_id: str, epoch: int, value: float) -> Decision:
         """What becomes of a trial that reports ``value`` (finite, lower is better) after ``epoch``."""
 
+    def repeat(self, trial_id: str, epoch: int, value: float, decision: Decision) -> None:
+        """What ``decide`` was told once and said then, after a kill.
+
+        By the first law it says it again; a rule to which deciding is dear takes over what was decided.
+        """
+        self.decide(trial_id, epoch, value)
+
     def resume(self) -> str | None:
         """The paused trial that deserves a free worker most, or None."""
         return None
+
+    def resumed(self, trial_id: str) -> None:
+        """What ``resume`` said once, after a kill, as ``repeat``."""
+        self.resume()
+
+    def nothing_new(self) -> None:
+        """The searcher has nothing left to try, or no more trials are wanted; ``resume`` is asked again."""
 
     def given_up(self) -> list[str]:
         """Paused trials that no ``resume`` will ever name, said once; they are stopped."""
