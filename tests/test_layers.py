@@ -56,7 +56,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telling": ASKED | RULES,
     "clock": set(),
     "assembly": ASKED | RULES,
-    "experiment": {"assembly", "trials", "trials.decisions", "tables", "mirror", "signals", "place"}
+    "description": {"job"} | VALUES,
+    "experiment": {
+        "assembly",
+        "description",
+        "trials",
+        "trials.decisions",
+        "tables",
+        "mirror",
+        "signals",
+        "place",
+    }
     | RECORD - {"experiment"},
     "engines": TRAINING | RECORD,
     "engines.on_ray": {"engines"} | TRAINING | RECORD,

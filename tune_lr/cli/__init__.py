@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune_lr.cli import bench, history, look, run
+from tune_lr.cli import bench, history, look, prior, run
 from tune_lr.cli.errors import Commands
 from tune_lr.cli.range import lr_range
 
@@ -28,6 +28,7 @@ app.command("spaces")(look.spaces)
 app.command("range")(lr_range)
 app.add_typer(bench.app, name="bench")
 app.add_typer(history.app, name="history")
+app.add_typer(prior.app, name="prior")
 
 
 def _version(asked: bool) -> None:

@@ -83,8 +83,8 @@ def coverage(info: TaskInfo, trials: pd.DataFrame) -> list[Covered]:
     space = space_of(info)
     known = knob_columns(trials, space) if space else {}
     good = _good(info, trials)
-    found = [_covered(name, space.knobs[name], known[name], good) for name in known] if space else []
-    found += [_covered(name, None, trials[CONFIG + name], good) for name in unmatched_keys(trials, space)]
+    found = [covered(name, space.knobs[name], known[name], good) for name in known] if space else []
+    found += [covered(name, None, trials[CONFIG + name], good) for name in unmatched_keys(trials, space)]
     return found
 
 
@@ -101,7 +101,8 @@ def _good(info: TaskInfo, trials: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.b
     return found
 
 
-def _covered(name: str, knob: Knob | None, column: pd.Series[Any], good: Any) -> Covered:
+def covered(name: str, knob: Knob | None, column: pd.Series[Any], good: Any) -> Covered:
+    """How the values of a column spread over a knob; ``good`` is a mask of the best of them."""
     there = column.notna().to_numpy()
     column, good = column[there], good[there]
     if isinstance(knob, RangeKnob):

@@ -48,15 +48,15 @@ def trust_of(whys: Iterable[Mapping[str, Any]]) -> Trust | None:
 
     What a searcher of somebody else's says in words of its own is passed over.
     """
-    now, tasks, led, proposals = None, tuple[str, ...](), 0, 0
+    now: float | None = None
+    tasks, led, proposals = tuple[str, ...](), 0, 0
     for why in whys:
         proposals += 1
         led += why.get("source") == "prior"
-        said = why.get("trust")
-        if not _is_part(said):
+        said, named = _part(why.get("trust")), why.get("tasks")
+        if said is None:
             continue
-        named = why.get("tasks")
-        now = float(said)
+        now = said
         tasks = tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
     return None if now is None else Trust(now, tasks, led, proposals)
 
@@ -81,7 +81,7 @@ def told(trust: Trust | None) -> str:
 
 
 def percent(part: float) -> str:
-    """A part as whole percents, rounded down: 100 only where nothing is missing, and 0 only where nothing is."""
+    """A part as whole percents, rounded down; 0 only where there is nothing."""
     whole = math.floor(100 * part + 1e-9)
     return f"{max(whole, 1) if part > 0 else 0} %"
 
@@ -97,5 +97,8 @@ def _speaking(trust: Trust) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]} speak"
 
 
-def _is_part(said: Any) -> bool:
-    return isinstance(said, (int, float)) and not isinstance(said, bool) and 0 <= said <= 1
+def _part(said: object) -> float | None:
+    """A number from 0 to 1; None for anything else."""
+    if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 <= said <= 1:
+        return None
+    return float(said)
