@@ -52,7 +52,7 @@ def curve(number: int, epochs: int) -> list[float]:
 def drive(rule: str, trials: int, epochs: int) -> Cost:
     """A whole job, its legs advancing an epoch at a time in turn."""
     job = Job.make(
-        {"trainer": "x.py:train", "space": SPACE, "trial_scheduler": rule}
+        {"trainer": "x.py:train", "space": SPACE, "searcher": "random", "trial_scheduler": rule}
         | {"trials": trials, "max_epochs": epochs, "workers": WORKERS}
     )
     cost, clock = Cost(), time.process_time

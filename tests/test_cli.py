@@ -35,6 +35,7 @@ def train(config, trial):
 def other(config, trial):
     train(config, trial)
 """
+LINE = {"name": "line", "knobs": {"lr": {"type": "float", "low": 1e-4, "high": 1.0, "log": True}}}
 SPACE = "name: line\nknobs:\n  lr: {type: float, low: 1e-4, high: 1.0, log: true}\n"
 
 
@@ -57,7 +58,7 @@ def tune_lr() -> Invoke:
     return invoke
 
 
-RUN = "run trainer.py --space space.yaml --max-epochs 3 "
+RUN = "run trainer.py --space space.yaml --max-epochs 3 --searcher random "
 
 
 def asked(folder: str | Path) -> Job:
@@ -103,8 +104,18 @@ def test_every_option_reaches_the_job(tune_lr: Invoke) -> None:
 
 
 def test_what_help_says_of_defaults_is_true() -> None:
-    fields = Job.model_fields
-    assert {name: str(fields[name].default) for name in options.DEFAULTS} == options.DEFAULTS
+    made = {
+        name: Job.make({"trainer": "x.py", "space": LINE, "searcher": name}) for name in ("prior", "random")
+    }
+    rules = [
+        f"{made['prior'].trial_scheduler} with searcher prior",
+        f"{made['random'].trial_scheduler} with others",
+    ]
+    fields = {name: str(field.default) for name, field in Job.model_fields.items()}
+    told = {**fields, "trial_scheduler": ", ".join(rules)}
+    assert {name: told[name] for name in options.DEFAULTS} == options.DEFAULTS
+    assert Job.make({"trainer": "x.py", "space": LINE, "trials": 20, "max_epochs": 27}).limits.epochs == 180
+    assert made["random"].limits.epochs is None
 
 
 def test_help_of_resume_tells_no_default_of_run(tune_lr: Invoke) -> None:
@@ -289,7 +300,8 @@ def test_an_interrupt_ends_cleanly_keeps_everything_and_says_how_to_go_on(
     place: Path, tune_lr: Invoke, number: int
 ) -> None:
     process = start(
-        "run trainer.py --space slow.yaml --max-epochs 5 --trials 40 --trial-scheduler none --out out"
+        "run trainer.py --space slow.yaml --searcher random --trial-scheduler none --max-epochs 5 "
+        "--trials 40 --out out"
     )
     wait_for_reports(place / "out", 7)
     process.send_signal(number)
@@ -314,7 +326,9 @@ def test_show_tells_a_killed_driver_from_one_that_runs(
 ) -> None:
     from filelock import FileLock
 
-    process = start("run trainer.py --space slow.yaml --max-epochs 50 --trials 40 --out out")
+    process = start(
+        "run trainer.py --space slow.yaml --searcher random --max-epochs 50 --trials 40 --out out"
+    )
     wait_for_reports(place / "out", 2)
     assert "out: running, " in tune_lr("show out").stdout
     process.kill()
@@ -357,7 +371,13 @@ def test_python_finds_what_the_command_left_and_the_other_way_round(tune_lr: Inv
     from tune_lr.views.progress import Progress
 
     made = package.tune(
-        "trainer.py", "./space.yaml", trials=3, max_epochs=2, out="out", listeners=(Progress(),)
+        "trainer.py",
+        "./space.yaml",
+        searcher="random",
+        trials=3,
+        max_epochs=2,
+        out="out",
+        listeners=(Progress(),),
     )
     assert made.best is not None
     assert f"trial {made.best.trial_id}" in tune_lr("show out").stdout

@@ -24,7 +24,8 @@ COMPLETED, ENDED = Outcome("completed"), Outcome("ended")
 
 
 def job(**asked: Any) -> Job:
-    return Job.make({"trainer": "x.py:train", "space": SPACE, "trials": 12, "max_epochs": 9, **asked})
+    what = {"trainer": "x.py:train", "space": SPACE, "searcher": "random", "trials": 12, "max_epochs": 9}
+    return Job.make({**what, **asked})
 
 
 def loss(leg: Leg, epoch: int) -> float:

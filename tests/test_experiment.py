@@ -58,22 +58,23 @@ def test_a_folder_is_read_with_one_line_of_pandas(tmp_path: Path) -> None:
 
 
 def test_the_same_call_goes_on_and_another_job_is_refused(tmp_path: Path) -> None:
-    first = tune(train, SPACE, out=tmp_path / "x", trials=3, max_epochs=3)
-    more = tune(train, SPACE, out=tmp_path / "x", trials=5, max_epochs=3)
+    what: dict[str, Any] = {"searcher": "random", "max_epochs": 3}
+    first = tune(train, SPACE, out=tmp_path / "x", trials=3, **what)
+    more = tune(train, SPACE, out=tmp_path / "x", trials=5, **what)
     assert len(first.record().trials) == len(more.record().trials) == 5
     with pytest.raises(BadInput, match="seed"):
-        tune(train, SPACE, out=tmp_path / "x", trials=5, max_epochs=3, seed=9)
+        tune(train, SPACE, out=tmp_path / "x", trials=5, seed=9, **what)
     with pytest.raises(BadInput, match="max_epochs"):
         resume(tmp_path / "x", train, max_epochs=9)
 
 
 def test_extending_keeps_what_was_there(tmp_path: Path) -> None:
-    experiment = tune(train, SPACE, out=tmp_path / "x", trials=4, max_epochs=9)
+    experiment = tune(train, SPACE, out=tmp_path / "x", trials=4, max_epochs=9, searcher="random")
     before = experiment.to_pandas()
     after = resume(tmp_path / "x", train, trials=9).to_pandas()
     pd.testing.assert_frame_equal(after[after.trial_id.isin(before.trial_id)].reset_index(drop=True), before)
     assert after.trial_id.nunique() == 9
-    whole = tune(train, SPACE, out=tmp_path / "y", trials=9, max_epochs=9).to_pandas()
+    whole = tune(train, SPACE, out=tmp_path / "y", trials=9, max_epochs=9, searcher="random").to_pandas()
     pd.testing.assert_frame_equal(after.drop(columns="seconds"), whole.drop(columns="seconds"))
 
 
@@ -172,7 +173,7 @@ def test_a_trainer_that_changes_the_folder_moves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    experiment = tune(wanders, SPACE, out="x", trials=3, max_epochs=2, progress=False)
+    experiment = tune(wanders, SPACE, out="x", trials=3, max_epochs=2, searcher="random", progress=False)
     assert Path.cwd() == tmp_path
     assert {entry.name for entry in (tmp_path / "x").iterdir()} >= {
         "experiment.json",

@@ -57,7 +57,7 @@ def journal(uri: str) -> list[dict[str, Any]]:
 
 
 def test_an_experiment_at_a_uri_is_a_mirror(machine: Machine, uri: str) -> None:
-    experiment = tune(train, SPACE, out=uri, trials=4, max_epochs=3)
+    experiment = tune(train, SPACE, searcher="random", out=uri, trials=4, max_epochs=3)
     assert json.loads(at(uri)["experiment.json"])["status"] == "finished"
     remote = pd.read_parquet(fsspec.open(f"{uri}/reports.parquet").open())
     pd.testing.assert_frame_equal(remote, experiment.to_pandas())
@@ -65,7 +65,7 @@ def test_an_experiment_at_a_uri_is_a_mirror(machine: Machine, uri: str) -> None:
 
 
 def test_machines_that_take_turns_lose_nothing(machine: Machine, uri: str) -> None:
-    tune(train, SPACE, out=uri, trials=3, max_epochs=2)
+    tune(train, SPACE, searcher="random", out=uri, trials=3, max_epochs=2)
     machine("B")
     resume(uri, train, trials=9)
     machine("A")
@@ -95,7 +95,9 @@ def until(last: int, begun_at: list[Any]) -> Callable[[dict[str, Any], Any], Non
 def test_checkpoints_go_with_it_from_machine_to_machine(machine: Machine, uri: str) -> None:
     begun_at: list[Any] = []
     with pytest.raises(KeyboardInterrupt):
-        tune(until(2, begun_at), SPACE, out=uri, trials=1, max_epochs=6, keep_checkpoints=1)
+        tune(
+            until(2, begun_at), SPACE, searcher="random", out=uri, trials=1, max_epochs=6, keep_checkpoints=1
+        )
     machine("B")
     with pytest.raises(KeyboardInterrupt):
         resume(uri, until(4, begun_at))
@@ -110,7 +112,7 @@ def test_checkpoints_go_with_it_from_machine_to_machine(machine: Machine, uri: s
 
 
 def test_only_what_changed_is_sent(machine: Machine, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tune(train, SPACE, out=uri, trials=2, max_epochs=2, keep_checkpoints=9)
+    tune(train, SPACE, searcher="random", out=uri, trials=2, max_epochs=2, keep_checkpoints=9)
     files, root = fsspec.core.url_to_fs(uri)
     files.pipe_file(f"{root}/notes.txt", b"somebody's own")
     sent: list[str] = []
@@ -145,7 +147,7 @@ def failing_at(calls: int, real: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("known", [False, True])
 def test_a_pull_that_was_cut_off_does_not_count(machine: Machine, uri: str, known: bool) -> None:
-    tune(train, SPACE, out=uri, trials=2, max_epochs=2, keep_checkpoints=9)
+    tune(train, SPACE, searcher="random", out=uri, trials=2, max_epochs=2, keep_checkpoints=9)
     files = type(fsspec.core.url_to_fs(uri)[0])
     machine("B")
     if known:
@@ -178,7 +180,7 @@ def test_a_pull_that_was_cut_off_does_not_count(machine: Machine, uri: str, know
 
 
 def test_a_push_that_was_cut_off_leaves_what_can_be_read(machine: Machine, uri: str) -> None:
-    tune(train, SPACE, out=uri, trials=1, max_epochs=2, keep_checkpoints=9)
+    tune(train, SPACE, searcher="random", out=uri, trials=1, max_epochs=2, keep_checkpoints=9)
     files = type(fsspec.core.url_to_fs(uri)[0])
     for calls in range(7):
         machine("A")
@@ -197,7 +199,7 @@ def test_a_push_that_was_cut_off_leaves_what_can_be_read(machine: Machine, uri: 
 
 def fork(machine: Machine, uri: str) -> Path:
     """B goes on from where A did, and A has not sent its last session. A's copy."""
-    tune(train, SPACE, out=uri, trials=2, max_epochs=2)
+    tune(train, SPACE, searcher="random", out=uri, trials=2, max_epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Mirror, "push", lambda self: None)
         resume(uri, train, trials=3)
@@ -228,7 +230,7 @@ def test_a_fork_is_refused_until_one_side_is_chosen(machine: Machine, uri: str, 
 
 
 def test_two_at_once_do_not_overwrite_each_other(machine: Machine, uri: str) -> None:
-    tune(train, SPACE, out=uri, trials=1, max_epochs=2)
+    tune(train, SPACE, searcher="random", out=uri, trials=1, max_epochs=2)
     there: list[dict[str, bytes]] = []
 
     def meanwhile(config: dict[str, Any], trial: Any) -> None:
@@ -247,10 +249,10 @@ def test_a_job_that_never_began_here_gives_way(machine: Machine, uri: str) -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tune_lr.engines.inline.InlineEngine.run", failing_at(0, print))
         with pytest.raises(CutOff):
-            tune(train, SPACE, out=uri, seed=1)
+            tune(train, SPACE, searcher="random", out=uri, seed=1)
     assert at(uri) == {}
     machine("B")
-    tune(train, SPACE, out=uri, trials=2, max_epochs=2, seed=2)
+    tune(train, SPACE, searcher="random", out=uri, trials=2, max_epochs=2, seed=2)
     machine("A")
     assert Experiment.open(uri).job.seed == 2
     assert len(Experiment.open(uri).record().trials) == 2
@@ -260,11 +262,14 @@ def test_bad_use_leaves_nothing_and_can_be_corrected(machine: Machine, uri: str,
     trainer = tmp_path / "trainer.py"
     trainer.write_text("import nothing_here\n")
     with pytest.raises(BadInput):
-        tune(str(trainer), SPACE, out=uri, trials=2)
+        tune(str(trainer), SPACE, searcher="random", out=uri, trials=2)
     assert at(uri) == {}
     assert not (tmp_path / "remote").exists()
     assert not Mirror(uri).local.exists()
-    assert len(tune(train, SPACE, out=uri, trials=1, max_epochs=1, seed=3).record().trials) == 1
+    assert (
+        len(tune(train, SPACE, searcher="random", out=uri, trials=1, max_epochs=1, seed=3).record().trials)
+        == 1
+    )
 
 
 def test_files_at_the_uri_that_are_not_ours_are_left_alone(machine: Machine, uri: str) -> None:
@@ -273,14 +278,14 @@ def test_files_at_the_uri_that_are_not_ours_are_left_alone(machine: Machine, uri
     files.pipe_file(f"{root}/thesis.tex", b"mine")
     for out in (uri, f"{uri}/thesis.tex"):
         with pytest.raises(BadInput, match=r"other files|Not a directory"):
-            tune(train, SPACE, out=out, trials=1)
+            tune(train, SPACE, searcher="random", out=out, trials=1)
     assert at(uri) == {"thesis.tex": b"mine"}
 
 
 def test_what_cannot_be_read_is_named(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(BadInput, match="file"):
-        tune(train, SPACE, out=f"file://{tmp_path}/file/below", trials=1)
+        tune(train, SPACE, searcher="random", out=f"file://{tmp_path}/file/below", trials=1)
     assert (tmp_path / "file").read_text() == "mine"
 
 

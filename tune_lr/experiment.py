@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime, timezone
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_lr import registry
 from tune_lr.assembly import assemble
+from tune_lr.description import CHANGEABLE, DESCRIPTION, described, prior_told, require_same
 from tune_lr.driver import Driver, Listener
 from tune_lr.errors import BadInput
-from tune_lr.job import FORMAT, Job
-from tune_lr.journal import Journal, write_json
+from tune_lr.job import NO_PRIOR, UNUSED, Job
+from tune_lr.journal import Journal
 from tune_lr.mirror import Mirror, is_uri
 from tune_lr.objective import Objective
 from tune_lr.place import absolute, locked, require_free, shown
@@ -31,13 +28,12 @@ from tune_lr.trials.decisions import of_trial
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What a resumed experiment may be asked anew; everything else would make it another experiment.
-CHANGEABLE = frozenset(
-    {"trials", "budget", "workers", "keep_checkpoints", "device", "address", "engine", "trainer"}
-    | {"cpus_per_trial", "gpus_per_trial"}
-)
-FILES = ("experiment.json", "journal.jsonl", "reports.parquet", "trials.parquet")
-_VERSIONS = ("tune-lr", "torch", "numpy", "syne-tune", "ray")
+    from tune_lr.prior.prior import Prior
+
+FILES = (DESCRIPTION, "journal.jsonl", "reports.parquet", "trials.parquet")
+#: Where a folder keeps its prior, and in which files.
+PRIOR = "prior"
+_PRIOR_FILES = ("prior.json", "trials.parquet")
 
 #: What an experiment's status may be once its driver has ended.
 ENDED = frozenset({"finished", "failed", "interrupted"})
@@ -49,6 +45,9 @@ class Experiment:
     def __init__(self, job: Job, path: Path | None, mirror: Mirror | None = None, new: bool = False) -> None:
         self.job, self.path, self._mirror, self._new = job, path, mirror, new
         self.journal = Journal(path / "journal.jsonl" if path else None)
+        #: What its prior is, in a few words (``starter, 21 tasks``, ``none``); None until one is taken.
+        self.prior_told = prior_told(path / DESCRIPTION) if path else None
+        self._prior: Prior | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | None, job: Job | None = None) -> Experiment:
@@ -69,7 +68,7 @@ class Experiment:
         if mirror:
             mirror.pull()
         folder = mirror.local if mirror else absolute(path)
-        found = Job.read(folder / "experiment.json")
+        found = Job.read(folder / DESCRIPTION)
         if found is None:
             if job is None:
                 raise BadInput(
@@ -79,9 +78,10 @@ class Experiment:
             if mirror:
                 mirror.require_free()
             return cls._create(job, folder, mirror)
-        if job is not None:
-            _require_same(found, job, f"{path} (copied to {folder})" if mirror else str(path))
         experiment = cls(found, folder, mirror)
+        if job is not None:
+            name = f"{path} (copied to {folder})" if mirror else str(path)
+            require_same(found, job, name, experiment.prior_told)
         if job is not None:
             experiment.change({name: getattr(job, name) for name in CHANGEABLE})
         return experiment
@@ -103,8 +103,11 @@ class Experiment:
         with suppress(BadInput, OSError), locked(self.path):  # not where another process drives it
             if self.record().trials:
                 return
-            for name in (*FILES, ".lock"):  # and nothing that somebody else put there
+            own = [*(f"{PRIOR}/{name}" for name in _PRIOR_FILES), *FILES, ".lock"]
+            for name in own:  # and nothing that somebody else put there
                 (self.path / name).unlink(missing_ok=True)
+            if (self.path / PRIOR).is_dir():
+                (self.path / PRIOR).rmdir()
             self.path.rmdir()
 
     def repair(self) -> None:
@@ -140,6 +143,37 @@ class Experiment:
                 self._describe(self.record().status)
         self.job = job
 
+    # The prior --------------------------------------------------------------------------------------
+
+    def take_prior(self, prior: Prior | None, told: str) -> None:
+        """Have every session of this experiment begin with a prior; a folder keeps it, whatever comes of
+        what it was learned from.
+
+        Args:
+            prior: what the searcher gets; None for nothing.
+            told: what it is, in a few words.
+
+        Raises:
+            BadInput: it cannot be written, or another process runs the experiment.
+        """
+        self._prior, self.prior_told = prior, told
+        if self.path is None:
+            return
+        with locked(self.path):
+            if prior is not None:
+                prior.save(self.path / PRIOR)
+                self._prior = None  # what is read from there is what every later session has
+            self._describe(self.record().status)
+
+    @property
+    def prior(self) -> Prior | None:
+        """What its searcher begins with (BadInput: it is damaged, or no longer there)."""
+        if self._prior is None and self.path and self.prior_told not in (None, NO_PRIOR, UNUSED):
+            from tune_lr.prior.prior import Prior
+
+            self._prior = Prior.load(self.path / PRIOR)
+        return self._prior
+
     # Running ----------------------------------------------------------------------------------------
 
     @contextmanager
@@ -157,7 +191,7 @@ class Experiment:
                 stack.enter_context(locked(self.path))
             if self._mirror:
                 stack.enter_context(self._mirror.following())
-            searcher, scheduler = assemble(self.job)
+            searcher, scheduler = assemble(self.job, prior=self.prior)
             driver = Driver(self.job, self.journal, self.path, searcher, scheduler, listeners)
             self._describe("running")
             status = "failed"
@@ -249,48 +283,5 @@ class Experiment:
             write_parquet(trials_table(record, self.objective), self.path / "trials.parquet")
 
     def _describe(self, status: str) -> None:
-        if self.path is None:
-            return
-        file = self.path / "experiment.json"
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        before = json.loads(file.read_text("utf-8")) if file.exists() else {}
-        ended = status in ENDED
-        write_json(
-            file,
-            {
-                "format": FORMAT,
-                "status": status,
-                "start": before.get("start", now),
-                "end": now if ended else None,
-                "job": self.job.model_dump(),
-                "versions": {"python": platform.python_version(), **_versions()},
-            },
-        )
-
-
-def _require_same(found: Job, asked: Job, name: str) -> None:
-    for field in Job.model_fields:
-        before, now = getattr(found, field), getattr(asked, field)
-        if field == "space":
-            before, now = _without_descriptions(before), _without_descriptions(now)
-        if field not in CHANGEABLE and before != now:
-            raise BadInput(
-                "out", name, f"another folder: the experiment there has {field} {before!r}, not {now!r}"
-            )
-
-
-def _without_descriptions(space: Any) -> Any:
-    """What a space is, whatever it says of itself."""
-    if not isinstance(space, dict):
-        return space
-    return {name: _without_descriptions(part) for name, part in space.items() if name != "description"}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _VERSIONS:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        if self.path:
+            described(self.path / DESCRIPTION, self.job, status, status in ENDED, self.prior_told)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from pydantic import (
     Field,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from tune_lr.errors import BadInput, Missing, UnknownName, shorten
@@ -26,6 +29,12 @@ from tune_lr.space import SearchSpace
 _BUDGET = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(epochs?|s|m|h)\s*")
 #: What PyTorch trains on; a number may follow (``cuda:1``).
 _DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+#: The searcher and the trial scheduler that are made for each other; another searcher's scheduler.
+PRIOR, FREEZE_THAW, USUAL = "prior", "freeze-thaw", "asha"
+#: What a prior may be called instead of where it lies.
+AUTO, STARTER, NO_PRIOR = "auto", "starter", "none"
+#: What is told of the prior where no part of a job takes one.
+UNUSED = "unused"
 #: The layout of an experiment's folder, as experiment.json notes it.
 FORMAT = 1
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -63,7 +72,8 @@ class Job(BaseModel):
     """One tuning job. The names are those of ``tune-lr run``'s options and of an experiment file's keys.
 
     ``trials`` is how many configurations are tried at most; ``budget`` (``500epochs``, ``600s``, ``10m``,
-    ``2h``) ends the job earlier, and what was running then stays ``paused``.
+    ``2h``) ends the job earlier, and what was running then stays ``paused``. ``prior`` is ``auto``,
+    ``starter``, ``none``, or one path or several; a name in angle brackets is that of an object.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,8 +81,9 @@ class Job(BaseModel):
     trainer: str
     space: dict[str, Any]
     engine: str = "inline"
-    searcher: str = "random"
-    trial_scheduler: str = "asha"
+    searcher: str = PRIOR
+    trial_scheduler: str = ""  # never that: without a name it is the one that goes with the searcher
+    prior: str | list[str] = AUTO
     trials: int = Field(20, ge=1)
     max_epochs: Epochs = 27
     workers: int = Field(1, ge=1)
@@ -89,6 +100,29 @@ class Job(BaseModel):
     searcher_options: dict[str, Any] = Field(default_factory=dict)
     trial_scheduler_options: dict[str, Any] = Field(default_factory=dict)
     task: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_trial_scheduler(cls, asked: Any) -> Any:
+        """The one that goes with the searcher, where none is named."""
+        if not isinstance(asked, dict) or asked.get("trial_scheduler") is not None:
+            return asked
+        searcher = asked.get("searcher", cls.model_fields["searcher"].default)
+        return {**asked, "trial_scheduler": FREEZE_THAW if searcher == PRIOR else USUAL}
+
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _prior_is_a_word_or_paths(cls, prior: Any) -> Any:
+        if prior is None:
+            return NO_PRIOR
+        several = list(prior) if isinstance(prior, (list, tuple)) else [prior]
+        names = [os.fspath(name) if isinstance(name, os.PathLike) else name for name in several]
+        words = {AUTO, STARTER, NO_PRIOR}
+        if not names or not all(isinstance(name, str) and name.strip() for name in names):
+            raise BadInput("prior", prior, "auto, starter, none, or one path or several")
+        if len(names) > 1 and words & set(names):
+            raise BadInput("prior", prior, "auto, starter or none alone, or paths")
+        return names[0] if len(names) == 1 else names
 
     @field_validator("budget")
     @classmethod
@@ -135,7 +169,8 @@ class Job(BaseModel):
                 raise ValueError(
                     f"format {shorten(content['format'])} is another version's; this one reads {FORMAT}"
                 )
-            return cls.make(content["job"])
+            # Before there were priors there was none.
+            return cls.make({"prior": NO_PRIOR, **content["job"]})
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BadInput("experiment", str(file), f"the file that tune-lr wrote ({error})") from error
 
@@ -153,7 +188,12 @@ class Job(BaseModel):
 
     @property
     def limits(self) -> Budget:
-        return parse_budget(self.budget) if self.budget else Budget()
+        """What it may spend. Freeze-thaw would train every trial to its end, if there were no limit."""
+        if self.budget:
+            return parse_budget(self.budget)
+        if self.trial_scheduler == FREEZE_THAW:
+            return Budget(epochs=max(math.ceil(self.trials * self.max_epochs / 3), self.max_epochs))
+        return Budget()
 
     @property
     def checkpoints_kept(self) -> int | None:

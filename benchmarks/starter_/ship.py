@@ -1,8 +1,7 @@
 """The packed data set as it travels with the package: a store of the history, and the prior of its space.
 
 Of each report only the loss by which it is judged, since a prior learns from nothing else; the packed file
-has the whole. The store's files are like any other's, only packed more tightly. Each says in its footer what
-it was made from.
+X
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 
 
 def run(engine: str, trainer: str, out: Path, **asked: Any) -> Experiment:
-    what = {"trials": 9, "max_epochs": 9, "seed": 5, **asked}
+    what = {"searcher": "random", "trials": 9, "max_epochs": 9, "seed": 5, **asked}
     return tune_lr.tune(f"{TRAINERS}:{trainer}", "greedy_lr", engine=engine, out=out, **what)
 
 
@@ -112,7 +112,7 @@ def test_a_trainer_that_cannot_be_loaded_is_named_and_leaves_nothing(engine: str
     broken = tmp_path / "broken.py"
     broken.write_text("import no_such_library\n")
     with pytest.raises(BadInput, match="no_such_library"):
-        tune_lr.tune(f"{broken}:train", "greedy_lr", engine=engine, out=tmp_path / "x")
+        tune_lr.tune(f"{broken}:train", "greedy_lr", searcher="random", engine=engine, out=tmp_path / "x")
     with pytest.raises(BadInput, match="goood"):
         run(engine, "goood", tmp_path / "x")
     assert not (tmp_path / "x").exists()
@@ -130,7 +130,8 @@ def test_a_function_without_a_file_travels_by_value(engine: str, tmp_path: Path)
         "name": "n",
         "knobs": {"note": {"type": "categorical", "values": ['it\'s "quoted"', "two words", "ü"]}},
     }
-    experiment = tune_lr.tune(train, space, engine=engine, out=tmp_path / "x", trials=3, max_epochs=2)
+    what = {"searcher": "random", "trials": 3, "max_epochs": 2}
+    experiment = tune_lr.tune(train, space, engine=engine, out=tmp_path / "x", **what)
     assert experiment.best is not None
     assert experiment.best.value == 0.25
     assert set(experiment.trials()["config/note"]) == {'it\'s "quoted"', "two words", "ü"}

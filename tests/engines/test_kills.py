@@ -13,7 +13,7 @@ import pytest
 from tune_lr import registry
 
 KILLS = 2
-JOB = {"trials": 10, "max_epochs": 9, "seed": 4}
+JOB = {"trials": 10, "max_epochs": 9, "seed": 4, "searcher": "random"}
 OTHERS = [name for name in registry.names("engines") if name != "inline"]
 
 pytestmark = pytest.mark.kill

@@ -25,7 +25,8 @@ SPACE = {"name": "one", "knobs": {"lr": {"type": "float", "low": 0.01, "high": 1
 
 
 def run(trainer: str, out: Path, **asked: Any) -> Experiment:
-    what = {"trials": 4, "max_epochs": 3, "engine": "ray", "trial_scheduler": "none", "progress": False}
+    what = {"trials": 4, "max_epochs": 3, "engine": "ray", "searcher": "random", "trial_scheduler": "none"}
+    what["progress"] = False
     return tune_lr.tune(f"{TRAINERS}:{trainer}", SPACE, out=out, **{**what, **asked})
 
 
@@ -100,7 +101,8 @@ def test_an_experiment_in_memory(local_ray: None, tmp_path: Path) -> None:
     from tune_lr.trials.trainer import Trainer
 
     trainer = f"{TRAINERS}:slow"
-    job = Job.make({"trainer": trainer, "space": SPACE, "engine": "ray", "trials": 3, "max_epochs": 2})
+    what = {"engine": "ray", "searcher": "random", "trials": 3, "max_epochs": 2}
+    job = Job.make({"trainer": trainer, "space": SPACE, **what})
     experiment = Experiment.open(None, job)
     with experiment.drive() as driver:
         RayEngine().run(driver, Trainer.from_text(trainer))
@@ -185,11 +187,13 @@ if __name__ == "__main__":
     space = {"name": "one", "knobs": {"lr": {"type": "float", "low": 0.01, "high": 1.0}}}
     for address in ("auto", "127.0.0.1:9", "ray://here:10001"):
         try:
-            tune_lr.tune(trainer, space, out=out, engine="ray", address=address, progress=False)
+            tune_lr.tune(
+                trainer, space, out=out, engine="ray", searcher="random", address=address, progress=False
+            )
         except tune_lr.errors.BadInput as error:
             assert "ray start --head" in str(error), error
     before, handlers = dict(os.environ), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    asked = {"trials": 3, "max_epochs": 2, "trial_scheduler": "none", "progress": False}
+    asked = {"trials": 3, "max_epochs": 2, "searcher": "random", "trial_scheduler": "none", "progress": False}
     tune_lr.tune(trainer, space, out=out, engine="ray", **asked)
     gone = {"RAY_CLIENT_MODE"}  # Ray sets it where it is imported
     assert set(dict(os.environ)) - gone == set(before) - gone

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.kill]
 
 TRAINERS = Path(__file__).parent / "ray_trainers.py"
 SPACE = {"name": "one", "knobs": {"lr": {"type": "float", "low": 0.01, "high": 1.0, "log": True}}}
-ASKED: dict[str, Any] = {"trials": 9, "max_epochs": 9, "seed": 1, "trial_scheduler": "asha-promote"}
+ASKED: dict[str, Any] = {"trials": 9, "max_epochs": 9, "seed": 1}
+ASKED |= {"searcher": "random", "trial_scheduler": "asha-promote"}
 
 DRIVE = f"""
 import sys

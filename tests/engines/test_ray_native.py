@@ -149,7 +149,8 @@ def test_native_rules_belong_to_their_engine(tmp_path: Path) -> None:
 
 
 def run(out: Path, scheduler: str, space: Any = SPACE, **asked: Any) -> Experiment:
-    what = {"trials": 9, "max_epochs": 9, "seed": 3, "trial_scheduler": scheduler, "progress": False, **asked}
+    what = {"trials": 9, "max_epochs": 9, "seed": 3, "searcher": "random", "trial_scheduler": scheduler}
+    what |= {"progress": False, **asked}
     return tune_lr.tune(f"{TRAINERS}:good", space, engine="ray", out=out, **what)
 
 

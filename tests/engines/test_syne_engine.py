@@ -33,7 +33,8 @@ pytestmark = pytest.mark.syne
 
 
 def run(trainer: str, out: Path, space: Any = SPACE, **asked: Any) -> Experiment:
-    what = {"engine": "syne-tune", "trials": 9, "max_epochs": 9, "seed": 2, "progress": False, **asked}
+    what = {"engine": "syne-tune", "searcher": "random", "trials": 9, "max_epochs": 9, "seed": 2}
+    what |= {"progress": False, **asked}
     return tune_lr.tune(f"{TRAINERS}:{trainer}", space, out=out, **what)
 
 
@@ -87,6 +88,7 @@ def test_values_travel_whole(tmp_path: Path) -> None:
         space,
         out=tmp_path / "x",
         engine="syne-tune",
+        searcher="random",
         trials=7,
         max_epochs=1,
         workers=2,
@@ -112,7 +114,9 @@ def test_nothing_is_printed_and_nothing_changed(
 
 
 def test_it_runs_in_memory() -> None:
-    job = Job.make({"trainer": f"{TRAINERS}:steady", "space": SPACE, "trials": 2, "max_epochs": 2})
+    job = Job.make(
+        {"trainer": f"{TRAINERS}:steady", "space": SPACE, "searcher": "random", "trials": 2, "max_epochs": 2}
+    )
     driver = Driver(
         job,
         Journal(None),
@@ -134,7 +138,8 @@ def start(out: Path, root: Path, trials: int = 9) -> subprocess.Popen[bytes]:
     script = (
         f"import sys; sys.path.insert(0, {str(root)!r}); import tune_lr\n"
         f"tune_lr.tune({f'{TRAINERS}:slow'!r}, {SPACE!r}, out={str(out)!r}, engine='syne-tune',\n"
-        f"    trials={trials}, max_epochs=9, seed=2, trial_scheduler='asha-promote', progress=False)\n"
+        f"    trials={trials}, max_epochs=9, seed=2, searcher='random', trial_scheduler='asha-promote',\n"
+        f"    progress=False)\n"
     )
     return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.DEVNULL)
 

@@ -185,7 +185,8 @@ def far_from_a_tenth(config: dict[str, Any], trial: Trial) -> None:
 def test_an_experiment_of_our_own_goes_over(tmp_path: Path) -> None:
     space = load_space("greedy_lr")
     out = tmp_path / "experiment"
-    tune(far_from_a_tenth, space, engine="inline", trials=12, max_epochs=5, trial_scheduler="none", out=out)
+    what: dict[str, Any] = {"searcher": "random", "trials": 12, "max_epochs": 5, "trial_scheduler": "none"}
+    tune(far_from_a_tenth, space, engine="inline", out=out, **what)
     store = History(tmp_path / "store")
     store.add(out)
     trials, reports = store.trials(), store.to_pandas()

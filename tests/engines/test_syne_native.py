@@ -153,7 +153,8 @@ def test_options_out_of_range_are_named(rule: Any, options: dict[str, Any]) -> N
 
 
 def run(out: Path, scheduler: str, **asked: Any) -> Experiment:
-    what = {"trials": 9, "max_epochs": 9, "seed": 3, "trial_scheduler": scheduler, "progress": False, **asked}
+    what = {"trials": 9, "max_epochs": 9, "seed": 3, "searcher": "random", "trial_scheduler": scheduler}
+    what |= {"progress": False, **asked}
     return tune_lr.tune(f"{TRAINERS}:slow", SMALL, engine="syne-tune", out=out, **what)
 
 

@@ -53,7 +53,7 @@ def test_plateau_counts_epochs() -> None:
 
 def test_families_are_tuned_together(tmp_path: Path) -> None:
     experiment = tune_lr.tune(
-        EXAMPLE, SPACE, out=tmp_path / "run", engine="inline", trials=12, max_epochs=3, progress=False
+        EXAMPLE, SPACE, out=tmp_path / "run", searcher="random", trials=12, max_epochs=3, progress=False
     )
     trials = experiment.trials()
     assert set(trials["status"]) <= {"completed", "stopped"}
@@ -65,7 +65,7 @@ def test_families_are_tuned_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize("space", ["hypergradient", "line_search"])
 def test_a_schedule_that_needs_more_than_a_loss_is_tuned(tmp_path: Path, space: str) -> None:
     experiment = tune_lr.tune(
-        EXAMPLE, space, out=tmp_path / "run", engine="inline", trials=3, max_epochs=2, progress=False
+        EXAMPLE, space, out=tmp_path / "run", searcher="random", trials=3, max_epochs=2, progress=False
     )
     assert set(experiment.trials()["status"]) <= {"completed", "stopped"}
     assert experiment.best.value < math.log(10)

@@ -256,9 +256,8 @@ def test_a_damaged_file_is_told_in_a_line(content: bytes, tmp_path: Path) -> Non
 
 
 def run(at: Path | None, train: Callable[..., None]) -> Experiment:
-    job = Job.make(
-        {"trainer": "x.py", "space": SPACE, "trial_scheduler": "none", "trials": 1, "max_epochs": 3}
-    )
+    what = {"searcher": "random", "trial_scheduler": "none", "trials": 1, "max_epochs": 3}
+    job = Job.make({"trainer": "x.py", "space": SPACE, **what})
     made = Experiment.open(at, job)
     with made.drive() as driver:
         while isinstance(leg := driver.next(), Leg):

@@ -179,7 +179,7 @@ def test_tune_in_one_process_runs_the_edited_file(tmp_path: Path) -> None:
         path.write_text(
             f"def train(config, trial):\n    for _ in trial.epochs():\n        trial.report(loss={loss})\n"
         )
-        asked: dict[str, Any] = {"trials": 1, "max_epochs": 1, "engine": "inline", "metric": "loss"}
+        asked: dict[str, Any] = {"trials": 1, "max_epochs": 1, "searcher": "random", "metric": "loss"}
         experiment = tune(str(path), space, out=tmp_path / str(loss), progress=False, **asked)
         best = experiment.best
         assert best is not None

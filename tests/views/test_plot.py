@@ -31,7 +31,7 @@ SPACE = {
 
 
 def experiment(losses: list[list[Any]], lr: bool = True, **asked: Any) -> Experiment:
-    asked = {"trial_scheduler": "none", "trials": max(1, len(losses)), **asked}
+    asked = {"searcher": "random", "trial_scheduler": "none", "trials": max(1, len(losses)), **asked}
     made = Experiment.open(None, Job.make({"trainer": "x.py", "space": SPACE, **asked}))
     with made.drive() as driver:
         while losses and isinstance(leg := driver.next(), Leg):

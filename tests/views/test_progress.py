@@ -29,9 +29,8 @@ def run(
     progress: Progress, losses: dict[str, list[float]], failing: tuple[str, ...] = (), **asked: Any
 ) -> Experiment:
     """A job whose trials report these losses; those of ``failing`` fail afterwards."""
-    job = Job.make(
-        {"trainer": "x.py", "space": SPACE, "trials": len(losses), "trial_scheduler": "none", **asked}
-    )
+    what = {"searcher": "random", "trials": len(losses), "trial_scheduler": "none", **asked}
+    job = Job.make({"trainer": "x.py", "space": SPACE, **what})
     experiment = Experiment.open(None, job)
     with experiment.drive((progress,)) as driver:
         while isinstance(leg := driver.next(), Leg):

@@ -22,7 +22,7 @@ SPACE = {"name": "line", "knobs": {"lr": {"type": "float", "low": 1e-4, "high": 
 
 
 def experiment(losses: list[list[float]], out: Path | None = None, **asked: Any) -> Experiment:
-    asked = {"trial_scheduler": "none", "trials": len(losses), "max_epochs": 9, **asked}
+    asked = {"searcher": "random", "trial_scheduler": "none", "trials": len(losses), "max_epochs": 9, **asked}
     made = Experiment.open(out, Job.make({"trainer": "x.py", "space": SPACE, **asked}))
     with made.drive() as driver:
         while isinstance(leg := driver.next(), Leg):

@@ -44,7 +44,10 @@ WORKED: list[Told] = [
 
 def experiment(at: Path, rows: list[Told], name: str = "schedule", groups: int = 1) -> Experiment:
     made = Experiment.open(
-        at, Job.make({"trainer": "x.py", "space": SPACE, "trial_scheduler": "none", "trials": 1})
+        at,
+        Job.make(
+            {"trainer": "x.py", "space": SPACE, "searcher": "random", "trial_scheduler": "none", "trials": 1}
+        ),
     )
     with made.drive() as driver:
         while isinstance(leg := driver.next(), Leg):

@@ -1,7 +1,7 @@
 """Experiment files: a job in YAML, under the names of the options, to run again and to pass on.
 
-Read as plain data only, like space files. Paths of the trainer and the space are looked for beside the file
-first, then from the current folder; ``out`` is as on the command line.
+Read as plain data only, like space files. Paths of the trainer, the space and the prior are looked for beside
+the file first, then from the current folder; ``out`` is as on the command line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_lr.errors import BadInput, UnknownName
-from tune_lr.job import Job
+from tune_lr.job import AUTO, NO_PRIOR, STARTER, Job
 from tune_lr.plain_yaml import plain_content, read_text
 from tune_lr.space import within
 from tune_lr.trials.trainer import Trainer
@@ -44,6 +44,9 @@ def read_jobfile(path: Path) -> dict[str, Any]:
         asked["trainer"] = _trainer_beside(path, asked["trainer"])
     if isinstance(asked.get("space"), str):
         asked["space"] = _beside(path, asked["space"])
+    if "prior" in asked:
+        several = asked["prior"] if isinstance(asked["prior"], list) else [asked["prior"]]
+        asked["prior"] = [_prior_beside(path, one) for one in several]
     return asked
 
 
@@ -52,6 +55,14 @@ def _trainer_beside(path: Path, text: str) -> str:
     where, function, is_path = Trainer.split(text)
     found = _beside(path, where) if is_path else where
     return text if found == where else f"{found}:{function}"
+
+
+def _prior_beside(path: Path, name: Any) -> Any:
+    """A prior's path beside the file, where there is such a file or folder; a word is none."""
+    if not isinstance(name, str) or name in (AUTO, STARTER, NO_PRIOR):
+        return name
+    beside = path.parent / Path(name).expanduser()
+    return str(beside) if beside.exists() else name
 
 
 def _beside(path: Path, name: str) -> str:

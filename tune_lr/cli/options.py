@@ -16,9 +16,10 @@ from tune_lr.registry import PARTS
 
 #: What help says of the defaults, by field of the job (a test compares them with ``Job``).
 DEFAULTS = {
-    "engine": "inline", "searcher": "random", "trial_scheduler": "asha", "trials": "20", "max_epochs": "27",
-    "workers": "1", "seed": "0", "metric": "val_loss", "mode": "min", "scope": "best", "device": "auto",
-    "cpus_per_trial": "1", "gpus_per_trial": "0", "keep_checkpoints": "best",
+    "engine": "inline", "searcher": "prior", "prior": "auto",
+    "trial_scheduler": "freeze-thaw with searcher prior, asha with others", "trials": "20",
+    "max_epochs": "27", "workers": "1", "seed": "0", "metric": "val_loss", "mode": "min", "scope": "best",
+    "device": "auto", "cpus_per_trial": "1", "gpus_per_trial": "0", "keep_checkpoints": "best",
 }  # fmt: skip
 
 #: The same of ``resume``, where every option has the value that it had.
@@ -49,11 +50,16 @@ _SCHEDULERS = (
     f"Who may go on: {', '.join(PARTS['trial_schedulers'])}; of the engine's own, {_native('ray')} on ray "
     f"and {_native('syne-tune')} on syne-tune."
 )
+_PRIORS = (
+    "What is known from the past: auto (the history of this space, else the starter), starter (what ships "
+    "with tune-lr), none, or a saved prior, an experiment's folder or a log; paths are repeatable."
+)
 
 Space = Annotated[
     str | None, _option("--space", "A shipped space (tune-lr spaces), or a file.", "NAME|FILE", _HOW)
 ]
 Searcher = Annotated[str | None, _option("--searcher", f"What to try next: {_SEARCHERS}.", "NAME", _HOW)]
+Prior = Annotated[list[str] | None, _option("--prior", _PRIORS, "auto|starter|none|PATH", _HOW)]
 TrialScheduler = Annotated[str | None, _option("--trial-scheduler", _SCHEDULERS, "NAME", _HOW)]
 Metric = Annotated[str | None, _option("--metric", "The reported value that decides.", "NAME", _HOW)]
 Mode = Annotated[str | None, _option("--mode", "Whether lower or higher is better.", "min|max", _HOW)]
@@ -73,6 +79,7 @@ TrialSchedulerOption = Annotated[
 ]
 
 _BUDGET = "500epochs, 600s, 10m, 2h."
+_NO_BUDGET = "If not given: a third of trials x max-epochs with freeze-thaw, unlimited with others."
 _ENGINE = ("--engine", f"What runs the trials: {', '.join(PARTS['engines'])}.", "NAME", _WHERE)
 _WORKERS = ("--workers", "Trials at a time.", "N", _WHERE)
 _DEVICE = ("--device", "auto, cpu, cuda, mps.", "NAME", _WHERE)
@@ -91,7 +98,7 @@ Trials = Annotated[str | None, _option("--trials", "How many configurations, at 
 MaxEpochs = Annotated[str | None, _option("--max-epochs", "The most epochs of one trial.", "N", _LONG)]
 Budget = Annotated[
     str | None,
-    _option("--budget", f"Epochs or time in all: {_BUDGET} Unlimited if not given.", "AMOUNT", _LONG),
+    _option("--budget", f"Epochs or time in all: {_BUDGET} {_NO_BUDGET}", "AMOUNT", _LONG),
 ]
 Engine = Annotated[str | None, _option(*_ENGINE)]
 Workers = Annotated[str | None, _option(*_WORKERS)]
@@ -143,6 +150,8 @@ def asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
             asked[field] = {key: plain(value) for key, value in pairs_of(name, pairs)}
     if pairs := asked.pop("describe", None):
         asked["task"] = dict(pairs_of("describe", pairs))
+    if not asked.get("prior"):
+        asked.pop("prior", None)
     keep = asked.get("keep_checkpoints")
     if keep is not None and re.fullmatch(r"-?[0-9]{1,9}", keep):
         asked["keep_checkpoints"] = int(keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ def run(
     space: options.Space = None,
     searcher: options.Searcher = None,
     searcher_option: options.SearcherOption = None,
+    prior: options.Prior = None,
     trial_scheduler: options.TrialScheduler = None,
     trial_scheduler_option: options.TrialSchedulerOption = None,
     metric: options.Metric = None,
@@ -66,7 +68,9 @@ def run(
         raise Missing("--space", "a name (tune-lr spaces lists them) or a file")
     _require_new(asked.get("out"))
     train, where = asked.pop("trainer"), asked.pop("space")
-    _drive(*jobs.prepare(train, where, out=asked.pop("out", None), **asked), verbose)
+    with _warnings_said():
+        made = jobs.prepare(train, where, out=asked.pop("out", None), **asked)
+    _drive(*made, verbose)
 
 
 def resume(
@@ -103,17 +107,22 @@ def resume(
     if record.status == "finished" and job == before.job:
         typer.echo(f"{folder} is finished. To extend it, ask for more: tune-lr resume {folder} --trials N")
         return
-    _drive(*jobs.reopen(folder, moved, **changes), verbose)
+    with _warnings_said():
+        made = jobs.reopen(folder, moved, **changes)
+    _drive(*made, verbose)
 
 
 def _drive(experiment: Experiment, trainer: Any, verbose: bool) -> None:
     """Run an experiment, show how it goes, and what came out."""
     from tune_lr import jobs
+    from tune_lr.job import UNUSED
     from tune_lr.views import show
     from tune_lr.views.progress import Progress
 
     where = show.quoted(experiment.where)
     typer.echo(f"{trainer} over {experiment.space.name}, in {where}")
+    if experiment.prior_told not in (None, UNUSED):
+        typer.echo(f"prior: {experiment.prior_told}")
     try:
         with _chatter(verbose), ending_like_an_interrupt(), Progress() as progress:
             jobs.run(experiment, trainer, (progress,))
@@ -139,6 +148,17 @@ def _require_new(out: str | None) -> None:
     raise BadInput(
         "--out", out, f"a new folder; to go on with the experiment in this one: tune-lr resume {quoted(out)}"
     )
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Say warnings as messages to a person, without the place in the code that they come from."""
+    with warnings.catch_warnings(record=True) as caught:
+        try:
+            yield
+        finally:
+            for one in caught:
+                say(f"warning: {one.message}")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tune_lr.driver import Listener
 from tune_lr.errors import BadInput, TuneLRError
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
+from tune_lr.jobs import priors
 from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space
 from tune_lr.trials.device import device_of
@@ -39,8 +40,9 @@ def tune(
         out: the experiment's own folder or fsspec URI; None makes one under ``runs/``.
         progress: show how it goes: live on a terminal, plain lines in a notebook or a file.
         listeners: called after every event with the event and the record.
-        asked: the fields of ``Job``: ``engine``, ``searcher``, ``trial_scheduler``, ``trials``,
+        asked: the fields of ``Job``: ``engine``, ``searcher``, ``trial_scheduler``, ``prior``, ``trials``,
             ``max_epochs``, ``workers``, ``seed``, ``metric``, ``mode``, ``scope``, ``budget``, ...
+            ``prior`` may also be a ``Prior`` or a ``History``, or None for none.
 
     Raises:
         BadInput: something asked for is not usable; the message says what would be right.
@@ -89,9 +91,12 @@ def prepare(
         asked: the fields of ``Job``.
     """
     trainer = trainer_of(train)
+    asked, given = priors.named(asked)
     job = Job.make({**asked, "trainer": str(trainer), "space": space_of(space).to_dict()})
     _require_device(job.device, job.address)
-    return Experiment.open(out if out is not None else new_folder(trainer), job), trainer
+    experiment = Experiment.open(out if out is not None else new_folder(trainer), job)
+    priors.settle(experiment, given)
+    return experiment, trainer
 
 
 def reopen(
@@ -119,6 +124,7 @@ def reopen(
     job = experiment.job
     _require_device(changes.get("device", job.device), changes.get("address", job.address))
     experiment.change({**changes, "trainer": str(trainer)})
+    priors.settle(experiment)
     return experiment, trainer
 
 

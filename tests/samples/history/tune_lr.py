@@ -34,5 +34,14 @@ def train(config: dict[str, Any], trial: Trial) -> None:
 def make(folder: Path) -> Path:
     """Three trials of three epochs."""
     path = folder / "experiment"
-    tune(train, SPACE, engine="inline", trials=3, max_epochs=3, trial_scheduler="none", out=path)
+    tune(
+        train,
+        SPACE,
+        engine="inline",
+        searcher="random",
+        trials=3,
+        max_epochs=3,
+        trial_scheduler="none",
+        out=path,
+    )
     return path
