@@ -28,25 +28,31 @@ def test_the_wheel_carries_the_spaces_and_the_package(built: Path, root: Path) -
     spaces = {f"tune_lr/searchspaces/{file.name}" for file in (root / "searchspaces").glob("*.yaml")}
     code = {str(file.relative_to(root)) for file in (root / "tune_lr").rglob("*.py")}
     assert "tune_lr/searchspaces/greedy_lr.yaml" in spaces
-    assert spaces | code | {"tune_lr/py.typed"} <= names
+    data = {str(file.relative_to(root)) for file in (root / "tune_lr/data").rglob("*") if file.is_file()}
+    assert {"tune_lr/data/starter_prior/prior.json", "tune_lr/data/starter_prior/trials.parquet"} < data
+    assert spaces | code | data | {"tune_lr/py.typed"} <= names
     assert "tune-lr = tune_lr.cli:main" in points
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"tune_lr"}
 
 
-def test_an_unpacked_wheel_finds_its_spaces_without_the_checkout(built: Path, tmp_path: Path) -> None:
+def test_an_unpacked_wheel_finds_its_spaces_and_its_prior_without_the_checkout(
+    built: Path, tmp_path: Path
+) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path)
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import tune_lr;"
         "assert tune_lr.__file__.startswith(sys.argv[1]);"
-        "print(tune_lr.load_space('greedy_lr').name)"
+        "from tune_lr.prior.starter import starter_history, starter_prior;"
+        "space = tune_lr.load_space('greedy_lr');"
+        "print(space.name, len(starter_prior(space).tasks), len(starter_history().tasks()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "greedy_lr"
+    assert done.stdout.split() == ["greedy_lr", "21", "21"]
 
 
 def test_the_source_archive_can_be_built_and_tested_from(built: Path) -> None:
