@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from tune_lr.errors import BadInput
+from tune_lr.prior.ambition import ambition, past_leads, running_leads
 from tune_lr.prior.pool import Pool
 from tune_lr.prior.prior import Prior
 from tune_lr.prior.resemblance import resemblance
@@ -33,8 +34,6 @@ _DRAWN, _FROM_PAST = 400, 400
 _BEST, _NEIGHBOURS, _GROWN = 3, 12, 8
 #: Trained for an epoch before the model decides: at random, with a history and without.
 _CONTROLS, _BEGINNERS = 3, 6
-#: What is sought is this much better than the best that is known, in deviations of scores.
-_AMBITION = 0.5
 #: Evidence against the favourite's curve at which it is let go.
 _DISAPPOINTED = -0.7
 #: Each rung lies at so many times the epochs of the one before.
@@ -89,6 +88,7 @@ class Model:
         self._surrogate = Surrogate(self._pool, prior)
         self.rungs = rungs(max_epochs)
         self._look = resemblance(prior.tasks, self.rungs[1:-1]) if prior else None
+        self._leads = past_leads(prior.tasks) if prior else []
         self._next_growth = _GROWN
         #: The first trial, where the history recommended it, as long as it is held.
         self._held: Seen | None = None
@@ -177,11 +177,17 @@ class Model:
         outlook = self._surrogate.outlook(self.running, asked)
         count, mean = len(new) + len(waiting), outlook.mean
         best = float(mean[count:].max()) if len(seen) else float(mean.mean())
-        at = int(_improvement(outlook, best + _AMBITION)[:count].argmax())
+        at = int(_improvement(outlook, best + self._ambition(outlook.trust))[:count].argmax())
         why = self._told("prior" if outlook.trust > 0.5 else "model", outlook.trust, outlook.tasks)
         if at < len(new):
             return self._start(int(new[at]), why)
         return Choice(trial_id=paused[at - len(new)].trial_id, why=why)
+
+    def _ambition(self, trust: float) -> float:
+        """How much more than the best to seek: as past curves say, as far as they are trusted, or these."""
+        own = running_leads(list(self.running.trials.values()), self.running.max_epochs)
+        alone = ambition(own)
+        return trust * ambition(self._leads) + (1.0 - trust) * alone if self._leads else alone
 
     def _start(self, place: int, why: dict[str, Any]) -> Choice:
         return Choice(values=self._pool.values[place], why=why)

@@ -16,7 +16,7 @@ from tune_lr.prior.beliefs import (
     weights,
     without_history,
 )
-from tune_lr.prior.fidelity import USUAL, noise_of
+from tune_lr.prior.fidelity import noise_of
 from tune_lr.prior.filling import Filler
 from tune_lr.prior.kernels import Kernel, learn
 from tune_lr.prior.pool import Pool
@@ -26,8 +26,8 @@ from tune_lr.prior.running import Running, Seen
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-#: Scores of the running trials are closer to the truth than those of two seeds are to each other.
-_NOISE = 0.5 * USUAL
+#: The variance of a running trial's score after parts of its training: early ones tell little among the good.
+_NOISE = np.array([2.0, 1.0, 0.3, 0.03])
 #: The knobs' own lengths are learned anew when the trials have grown by this factor, from so many of them.
 _GROWTH, _FIRST, _MOST_LEARNED, _ROUNDS = 1.4, 8, 120, 12
 #: A past task speaks where its scores go along with those seen.
@@ -132,7 +132,7 @@ class Surrogate:
         if not pending:
             return found
         new = np.array(pending, dtype=np.int64)
-        first = np.full(len(new), float(noise_of(1, running.max_epochs, _NOISE)))
+        first = noise_of(np.ones(len(new)), running.max_epochs, _NOISE)
         made = []
         for i, one in enumerate(found):
             expected = self._posterior(i, where, scores, noise, new).mean
