@@ -69,12 +69,20 @@ def decisions(record: Record) -> list[tuple[Any, ...]]:
 
 
 SCHEDULERS = ["asha", "asha-promote", "median", "none"]
+#: What proposes and what judges: every rule of ours with random search, and the model in both places.
+PAIRS = [
+    *(("random", rule) for rule in [*SCHEDULERS, "freeze-thaw"]),
+    ("prior", "freeze-thaw"),
+    ("prior", "asha"),
+]
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize(("searcher", "scheduler"), PAIRS)
 @pytest.mark.parametrize("budget", [None, "40epochs"])
-def test_a_kill_after_any_line_changes_nothing(tmp_path: Path, scheduler: str, budget: str | None) -> None:
-    asked = job(trial_scheduler=scheduler, budget=budget)
+def test_a_kill_after_any_line_changes_nothing(
+    tmp_path: Path, searcher: str, scheduler: str, budget: str | None
+) -> None:
+    asked = job(searcher=searcher, trial_scheduler=scheduler, budget=budget)
     whole = Experiment.open(None, asked)
     with whole.drive() as driver:
         run(driver)
@@ -91,9 +99,11 @@ def test_a_kill_after_any_line_changes_nothing(tmp_path: Path, scheduler: str, b
         assert decisions(again.record()) == decisions(whole.record()), f"killed after line {cut}"
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_reports_that_only_a_trials_folder_has_are_taken_in(tmp_path: Path, scheduler: str) -> None:
-    asked = job(trial_scheduler=scheduler)
+@pytest.mark.parametrize(("searcher", "scheduler"), PAIRS)
+def test_reports_that_only_a_trials_folder_has_are_taken_in(
+    tmp_path: Path, searcher: str, scheduler: str
+) -> None:
+    asked = job(searcher=searcher, trial_scheduler=scheduler)
     whole = Experiment.open(None, asked)
     with whole.drive() as driver:
         run(driver)

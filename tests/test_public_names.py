@@ -42,8 +42,8 @@ REGISTERED = {
         "schedule-free-sgd",
         "schedule-free-adamw",
     },
-    "searchers": {"random", "cqr", "bore", "bohb", "tpe"},
-    "trial_schedulers": {"asha", "asha-promote", "median", "none"},
+    "searchers": {"prior", "random", "cqr", "bore", "bohb", "tpe"},
+    "trial_schedulers": {"asha", "asha-promote", "freeze-thaw", "median", "none"},
     "importers": {"tune-lr", "syne-tune", "ray", "optuna", "mlflow", "huggingface", "tensorboard"}
     | {"wandb", "table"},
     "engines": {"inline", "ray", "syne-tune"},

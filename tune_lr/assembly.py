@@ -12,6 +12,9 @@ from tune_lr.job import Job
 from tune_lr.searchers.base import Searcher
 from tune_lr.stopping.base import TrialScheduler
 
+#: What parts are given and nobody sets as an option.
+_GIVEN = frozenset({"space", "prior", "candidates", "model"})
+
 
 def assemble(job: Job, **more: Any) -> tuple[Searcher, TrialScheduler]:
     """A fresh searcher and a fresh trial scheduler; a rule that proposes as well brings its own searcher.
@@ -68,7 +71,7 @@ def _make(part: Any, job: Job, kind: str, more: Mapping[str, Any]) -> Any:
         given["trials"] = job.trials
     given |= {name: value for name, value in more.items() if name in known}
     for name in options:
-        if name in given or name == "space" or not (open_ended or name in known):
-            choices = set(known) - set(given)
+        if name in given or name in _GIVEN or not (open_ended or name in known):
+            choices = set(known) - set(given) - _GIVEN
             raise UnknownName(f"option of {kind} {getattr(job, kind)}", name, choices)
     return part(**given, **options)

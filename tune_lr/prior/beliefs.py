@@ -110,7 +110,8 @@ def weights(beliefs: Sequence[Belief], evidence: Sequence[float]) -> Array:
     """How far each belief is trusted; they add up to one."""
     logs = np.log([belief.weight for belief in beliefs]) + np.asarray(evidence)
     found: Array = np.exp(logs - logs.max())
-    return found / found.sum()
+    found /= found.sum()
+    return found
 
 
 def from_history(scores: Array, variances: Array, kernel: Kernel) -> list[Belief]:

@@ -35,7 +35,8 @@ _BEST, _NEIGHBOURS, _GROWN = 3, 12, 8
 #: Trained for an epoch before the model decides: at random, with a history and without.
 _CONTROLS, _BEGINNERS = 3, 6
 #: Evidence against the favourite's curve at which it is let go.
-_DISAPPOINTED = -0.7
+_DISAPPOINTED = -0.3
+_NOWHERE = np.zeros(0, dtype=np.int64)
 #: Each rung lies at so many times the epochs of the one before.
 _FACTOR = 3
 
@@ -121,6 +122,7 @@ class Model:
         if trial is not None and trial.observe(epoch, loss):
             if trial is self._held:
                 self._reconsider(trial, epoch)
+            self._surrogate.learn(self.running)
             self._changed()
 
     def pause(self, trial_id: str) -> None:
@@ -158,10 +160,16 @@ class Model:
     def _decide(self, paused: Sequence[Seen], new: NDArray[np.int64]) -> Choice:
         trials = self.running.trials
         if self._held in paused and self._held is not None:
-            return Choice(trial_id=self._held.trial_id, why=self._told("prior", 1.0))
+            return Choice(
+                trial_id=self._held.trial_id,
+                why=self._told("prior", self._surrogate.outlook(self.running, _NOWHERE).trust),
+            )
         if len(new):
             if not trials and self._surrogate.favourite is not None:
-                return self._start(self._surrogate.favourite, self._told("prior", 1.0))
+                return self._start(
+                    self._surrogate.favourite,
+                    self._told("prior", self._surrogate.outlook(self.running, _NOWHERE).trust),
+                )
             if len(trials) < (_CONTROLS + 1 if self.prior else _BEGINNERS):
                 return self._start(self._drawn(new), {"source": "control" if self.prior else "start"})
         if not len(new) and not paused:

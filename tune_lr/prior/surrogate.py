@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,7 @@ from tune_lr.prior.filling import Filler
 from tune_lr.prior.kernels import Kernel, learn
 from tune_lr.prior.pool import Pool
 from tune_lr.prior.prior import Prior
-from tune_lr.prior.running import Running, Seen
+from tune_lr.prior.running import Running
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -102,13 +101,12 @@ class Surrogate:
         """What is believed of the places, after all that was reported."""
         seen, scores, last = running.judged()
         noise = noise_of(last, running.max_epochs, _NOISE) if len(seen) else np.zeros(0)
-        self._learn(seen, scores, noise)
         where = np.array([trial.place for trial in seen], dtype=np.int64)
         found = [self._posterior(i, where, scores, noise, places) for i in range(len(self._beliefs))]
         weighed = weights(self._beliefs, [one.evidence for one in found])
         found = self._with_pending(running, where, scores, noise, places, found)
         past = [belief.name != "alone" for belief in self._beliefs]
-        trust = float(weighed[past].sum()) if seen or not any(past) else 1.0
+        trust = float(weighed[past].sum())
         return Outlook(places, tuple(found), weighed, trust, self._speaking(where, scores))
 
     def _posterior(self, i: int, where: Places, scores: Array, noise: Array, asked: Places) -> Posterior:
@@ -141,11 +139,16 @@ class Surrogate:
             made.append(Posterior(one.evidence, one.mean, after.variance))
         return made
 
-    def _learn(self, seen: Sequence[Seen], scores: Array, noise: Array) -> None:
-        """Now and then, learn which knobs matter from the running trials alone."""
-        if len(seen) < self._learn_at:
+    def learn(self, running: Running) -> None:
+        """Now and then, learn which knobs matter from the running trials alone.
+
+        To be called at every report: what is learned must follow from what happened, not from who asked.
+        """
+        if sum(1 for trial in running.trials.values() if trial.curve) < self._learn_at:
             return
-        self._learn_at = int(np.ceil(_GROWTH * len(seen)))
+        seen, scores, last = running.judged()
+        self._learn_at = int(np.ceil(_GROWTH * max(len(seen), self._learn_at)))
+        noise = noise_of(last, running.max_epochs, _NOISE)
         best = np.argsort(-scores, kind="stable")[:_MOST_LEARNED]
         rows = self._pool.rows[[seen[i].place for i in best]]
         self._own = learn([(rows, scores[best], noise[best])], self._own, rounds=_ROUNDS)
