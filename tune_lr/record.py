@@ -5,7 +5,7 @@ Events (every one has ``time``, seconds since 1970):
 ======== =========================================================================================
 session  a driver begins: ``asked``, the job of this session but for its space
 ask      a new trial: ``trial_id values config why``
-resume   a paused or interrupted trial goes on: ``trial_id by`` (``rule`` or ``driver``)
+resume   a paused or interrupted trial goes on: ``trial_id by`` (``rule`` or ``driver``), perhaps ``why``
 report   ``trial_id epoch seconds metrics decision``, and ``status why`` where the status changes
 end      a trial ended without a decision: ``trial_id status error``
 pause    a trial was cut off from outside: ``trial_id why``
@@ -107,6 +107,8 @@ class Record:
     began: float | None = None
     seen: float | None = None
     status: str = "created"
+    #: What led to the newest trial that began or went on, where that was said.
+    newest_why: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Mapping[str, Any]]) -> Record:
@@ -147,6 +149,7 @@ class Record:
         trial = TrialRecord(name, event["values"], event["config"], why)
         source = self.trials.get(why.get("checkpoint_of", ""))
         trial.begun_at = source.epochs if source else 0
+        self.newest_why = why
         self.trials[name] = trial
 
     def _apply_to(self, trial: TrialRecord, event: Mapping[str, Any]) -> None:
@@ -159,6 +162,7 @@ class Record:
                 trial.status, trial.reason = event["status"], event.get("why")
         elif kind == "resume":
             trial.status, trial.reason = "running", None
+            self.newest_why = {**event.get("why", {})} or self.newest_why
         elif kind == "pause":
             trial.status, trial.reason = "paused", event["why"]
         elif kind == "end":

@@ -128,3 +128,11 @@ def test_the_live_view_follows_it() -> None:
 def test_a_job_that_goes_on_tells_of_its_earlier_proposals() -> None:
     record = Record.of(asked(why("prior", 0.5, ["a"]), why("prior", 0.5, ["a"])))
     assert line(Tally(ASKED, record, now=0.0), 1.0).endswith("led 2 of 2 proposals")
+
+
+def test_a_trial_that_goes_on_tells_how_far_the_history_is_trusted_then() -> None:
+    first, second = asked(why("prior", 0.9, ["wine"]), why("control"))
+    goes_on = {"event": "resume", "time": 2.0, "trial_id": "0000", "by": "rule"}
+    assert trust_in(Record.of([first, second, goes_on])) == Trust(0.9, ("wine",), led=1, proposals=2)
+    doubted = {**goes_on, "why": why("model", 0.2, ["iris"])}
+    assert trust_in(Record.of([first, second, doubted])) == Trust(0.2, ("iris",), led=1, proposals=2)

@@ -31,6 +31,8 @@ class TrialScheduler(ABC):
 
     def __init__(self, *, max_epochs: int, seed: int = 0) -> None:
         self.max_epochs, self.seed = max_epochs, seed
+        #: What led to the trial that ``resume`` named last, JSON-safe; journaled.
+        self.why: dict[str, Any] = {}
 
     @property
     def wanted(self) -> frozenset[str]:

@@ -71,10 +71,11 @@ class FreezeThaw(TrialScheduler):
             self.model.pause(trial_id)
 
     def resume(self) -> str | None:
-        trial_id = self.model.choose().trial_id
-        if trial_id is not None:
-            self.model.go_on(trial_id)
-        return trial_id
+        choice = self.model.choose()
+        if choice.trial_id is not None:
+            self.why = choice.why
+            self.model.go_on(choice.trial_id)
+        return choice.trial_id
 
     def resumed(self, trial_id: str) -> None:
         self.model.go_on(trial_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tune_lr.record import Record
@@ -62,8 +62,12 @@ def trust_of(whys: Iterable[Mapping[str, Any]]) -> Trust | None:
 
 
 def trust_in(record: Record) -> Trust | None:
-    """The same of a whole record."""
-    return trust_of(trial.why for trial in record.trials.values())
+    """The same of a whole record, as of the newest trial that began or went on."""
+    proposed = trust_of(trial.why for trial in record.trials.values())
+    newest = trust_of([record.newest_why])
+    if proposed is None or newest is None:
+        return proposed
+    return replace(proposed, trust=newest.trust, tasks=newest.tasks)
 
 
 def told(trust: Trust | None) -> str:
