@@ -81,7 +81,7 @@ class Running:
         """
         seen = [trial for trial in self.trials.values() if trial.curve]
         if len(seen) > MOST_KEPT:
-            old = sorted(seen[:-_NEWEST], key=lambda trial: (-trial.epochs, min(trial.curve)))
+            old = sorted(seen[:-_NEWEST], key=lambda trial: (-trial.epochs, np.nanmin(trial.curve)))
             kept = {trial.trial_id for trial in old[: MOST_KEPT - _NEWEST]}
             kept |= {trial.trial_id for trial in seen[-_NEWEST:]}
             seen = [trial for trial in seen if trial.trial_id in kept]
