@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from tune_lr.history.history import History
     from tune_lr.job import Job
     from tune_lr.jobs import resume, tune
+    from tune_lr.jobs.replaying import replay
     from tune_lr.objective import Objective
     from tune_lr.prior.prior import Prior
     from tune_lr.schedules import build_schedule
     from tune_lr.schedules.greedy import GreedyLR
+    from tune_lr.searchers.prior import PriorSearcher
     from tune_lr.space import SearchSpace
     from tune_lr.spacefile import load_space
     from tune_lr.trials.loop import fit
@@ -31,12 +33,14 @@ __all__ = [
     "Job",
     "Objective",
     "Prior",
+    "PriorSearcher",
     "SearchSpace",
     "Trial",
     "__version__",
     "build_schedule",
     "fit",
     "load_space",
+    "replay",
     "resume",
     "tune",
 ]
@@ -48,11 +52,13 @@ _HOMES = {
     "Job": "tune_lr.job",
     "Objective": "tune_lr.objective",
     "Prior": "tune_lr.prior.prior",
+    "PriorSearcher": "tune_lr.searchers.prior",
     "SearchSpace": "tune_lr.space",
     "Trial": "tune_lr.trials.trial",
     "build_schedule": "tune_lr.schedules",
     "fit": "tune_lr.trials.loop",
     "load_space": "tune_lr.spacefile",
+    "replay": "tune_lr.jobs.replaying",
     "resume": "tune_lr.jobs",
     "tune": "tune_lr.jobs",
 }

@@ -24,6 +24,7 @@ from tune_lr.trials.trainer import Trainer
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TRAINERS = ["digits_mlp", "digits_cnn", "diabetes_mlp", "char_lm", "lightning_module", "accelerate_loop"]
+TRAINERS += ["prior_speedup"]
 #: A step of Trainer's takes so long that it is left out where many are needed.
 ALL_TRAINERS = [*TRAINERS, "huggingface_trainer"]
 
