@@ -32,10 +32,10 @@ def test_what_a_task_has_seen_stays() -> None:
     scores, unknown = fill([odd, seen(30, seed=1)], np.concatenate([POOL, odd.rows]), KERNEL)
     assert scores.shape == unknown.shape == (2, 70)
     own, never = slice(40, 70), slice(0, 40)
-    assert scores[0, 43] > scores[0, never].max() + 1.0
+    assert scores[0, 43] > scores[0, never].max() + 0.5
     assert np.median(np.abs(scores[0, own] - odd.scores)) < 0.15
-    assert np.median(unknown[0, own]) < 0.5 * np.median(unknown[0, never])
-    assert scores[1, 43] < scores[0, 43] - 1.0, "what one task saw is not what another did"
+    assert np.median(unknown[0, own]) < 0.7 * np.median(unknown[0, never])
+    assert scores[1, 43] < scores[0, 43] - 0.5, "what one task saw is not what another did"
 
 
 def test_twenty_trials_are_enough_where_tasks_share_a_shape() -> None:

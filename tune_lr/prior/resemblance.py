@@ -47,7 +47,9 @@ class Resemblance:
         if epoch not in self.epochs or not curve[0] > 0.0 or len(curve) < epoch:
             return 0.0
         at, last = self.epochs.index(epoch), min(curve[:epoch])
-        fall = _RUINED if curve[epoch - 1] >= WORST_LOSS or last <= 0.0 else float(np.log(last / curve[0]))
+        if last <= 0.0:
+            return 0.0
+        fall = _RUINED if curve[epoch - 1] >= WORST_LOSS else float(np.log(last / curve[0]))
         return float(self.odds[at][np.searchsorted(self.edges[at], fall)])
 
 
