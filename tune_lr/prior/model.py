@@ -68,7 +68,8 @@ class Model:
         trials: how many trials there may be.
 
     Raises:
-        BadInput: the prior is none, or of another space; a candidate is no point of the space.
+        BadInput: the prior is none, or of another space; there are no candidates, or one is no point of the
+            space; there is no epoch to train.
     """
 
     def __init__(
@@ -82,6 +83,10 @@ class Model:
         trials: int | None = None,
     ) -> None:
         _check_prior(prior, space)
+        if isinstance(max_epochs, bool) or not isinstance(max_epochs, (int, np.integer)) or max_epochs < 1:
+            raise BadInput("max_epochs", max_epochs, "a whole number of at least 1")
+        if candidates is not None and not len(candidates):
+            raise BadInput("candidates", candidates, "at least one configuration, or None for any")
         self.space, self.prior, self.seed, self.limit = space, prior, seed, trials
         self.running = Running(max_epochs)
         self._grows = candidates is None
