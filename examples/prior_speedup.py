@@ -3,8 +3,8 @@
 The task, a residual net on three spirals that wind into each other, is none of those that the starter prior
 was learned from (docs/data.md). Each job is run under several seeds with the starter prior, with none, and
 with one that lies: the starter's recordings with the ranks turned round after every epoch, so that it
-recommends what was worst. A job that is there already is not run again, so the script may be killed and
-called again.
+recommends what was worst; and beside them random search under ASHA. A job that is there already is not run
+again, so the script may be killed and called again.
 
 Run it:    python examples/prior_speedup.py                  # some ten minutes on two cores
 A look:    python examples/prior_speedup.py --seeds 1 --engines inline --budget 30 --workers 1
@@ -12,6 +12,9 @@ Tune it:   tune-lr run examples/prior_speedup.py --space greedy_lr --trials 40 -
 """
 
 import argparse
+import json
+import math
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -45,10 +48,8 @@ class Residual(nn.Module):
         return x + self.correction(x)
 
 
-(X, Y), (X_VAL, Y_VAL) = (
-    spirals(1500, seed=0),
-    spirals(500, seed=1),
-)  # here, and not once a trial
+X, Y = spirals(1500, seed=0)  # here, and not once a trial
+X_VAL, Y_VAL = spirals(500, seed=1)
 
 
 def train(config, trial):
@@ -86,76 +87,73 @@ def turned_round(history, space):
 
 
 def best_so_far(experiment, epochs):
-    """The lowest val_loss after each of the first epochs that the job paid for."""
-    reports = experiment.to_pandas().sort_values("seconds", kind="stable")
-    return reports["val_loss"].cummin().tolist()[:epochs]
+    """The lowest val_loss after each of the first epochs that the job paid for, as its journal has them."""
+    lines = [json.loads(line) for line in (experiment.path / "journal.jsonl").read_text().splitlines()]
+    losses = [line["metrics"]["val_loss"] for line in lines if line["event"] == "report"]
+    finite = [loss if isinstance(loss, float) and math.isfinite(loss) else math.inf for loss in losses]
+    return list(accumulate(finite, min))[:epochs]
 
 
-def median(numbers):
-    return sorted(numbers)[len(numbers) // 2]
+def middle(curves):
+    """The median over the seeds, by epoch."""
+    return [sorted(losses)[len(losses) // 2] for losses in zip(*curves, strict=False)]
 
 
 def needed(curve, value):
-    """How many epochs until the median job is as good as a value; None if it never is."""
+    """How many epochs until a curve is as low as a value; None if it never is."""
     return next((epoch for epoch, loss in enumerate(curve, 1) if loss <= value), None)
 
 
-def run(asked, priors):
-    """Every job that is not there yet: ``(engine, prior) -> the median over the seeds, by epoch``."""
-    medians = {}
+def run(asked, methods):
+    """Every job that is not there yet: ``(engine, method) -> what each seed had after each epoch``."""
+    found = {}
     for engine in asked.engines:
-        for name, prior in priors.items():
-            longer = asked.longer if name == "none" else 1  # run on, to see when it has what the prior has
-            curves = []
+        for name, parts in methods.items():
+            budget = asked.budget * (asked.longer if parts["prior"] == "none" else 1)
+            found[engine, name] = []
             for seed in range(asked.seeds):
                 experiment = tune_lr.tune(
                     f"{Path(__file__).resolve()}:train",
                     "greedy_lr",
                     engine=engine,
-                    prior=prior,
                     trials=200,
                     max_epochs=asked.max_epochs,
-                    budget=f"{longer * asked.budget}epochs",
+                    budget=f"{budget}epochs",
                     workers=asked.workers,
                     seed=seed,
                     out=asked.out / f"{engine}-{name}-{seed}",
                     progress=False,
+                    **parts,
                 )
-                curves.append(best_so_far(experiment, longer * asked.budget))
-            medians[engine, name] = [median(column) for column in zip(*curves, strict=False)]
-    return medians
+                found[engine, name].append(best_so_far(experiment, budget))
+    return found
 
 
-def table(medians, budget):
-    """The medians at shares of the budget, and how many epochs it takes without a prior, as Markdown."""
+def table(found, budget):
+    """As Markdown: medians at shares of the budget, each with the epochs that it takes without a prior."""
     at = [max(round(share * budget), 1) for share in SHARES]
-    lines = [
-        "| engine | prior | " + " | ".join(f"after {epochs} epochs" for epochs in at) + " |",
-        "| --- | --- |" + " ---: |" * len(at),
-    ]
-    for (engine, name), curve in medians.items():
+    heads = ["engine", "method", *[f"after {epochs}" for epochs in at], "the seeds, at the end"]
+    rows, notes = [heads, ["---"] * 2 + ["---:"] * len(at) + ["---"]], []
+    for (engine, name), curves in found.items():
+        curve, without = middle(curves), middle(found.get((engine, "none"), []))
         cells = [f"{curve[epochs - 1]:.3f}" for epochs in at]
-        without = medians.get((engine, "none"))
         if without and name != "none":
-            reached = [needed(without, curve[epochs - 1]) for epochs in at]
-            cells = [
-                f"{cell} ({f'over {len(without)}' if r is None else r})"
-                for cell, r in zip(cells, reached, strict=True)
-            ]
-        lines.append(f"| {engine} | {name} | " + " | ".join(cells) + " |")
-    for (engine, name), curve in medians.items():
-        without = medians.get((engine, "none"))
-        if without and name != "none":
-            epochs = needed(curve, without[budget - 1])
-            told = f"after {epochs}" if epochs else f"not within {budget}"
-            lines.append(f"\n{engine}, {name}: what none has after {budget} epochs, it has {told}.")
-    return "\n".join(lines)
+            takes = [needed(without, curve[epochs - 1]) or f"over {len(without)}" for epochs in at]
+            cells = [f"{cell} ({epochs})" for cell, epochs in zip(cells, takes, strict=True)]
+        for other in ("none", "random"):
+            if (engine, other) in found and name not in ("none", "random"):
+                epochs = needed(curve, middle(found[engine, other])[budget - 1])
+                when = f"after {epochs}" if epochs else f"not within {budget}"
+                notes.append(f"{engine}, {name}: what {other} has after {budget} epochs, it has {when}.")
+        ends = sorted(curve[budget - 1] for curve in curves)
+        rows.append([engine, name, *cells, ", ".join(f"{end:.3f}" for end in ends)])
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *notes])
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engines", nargs="+", default=["syne-tune", "ray"])
-    parser.add_argument("--priors", nargs="+", default=["starter", "none", "turned-round"])
+    parser.add_argument("--methods", nargs="+", default=["starter", "none", "turned-round", "random"])
     parser.add_argument("--seeds", type=int, default=5, help="an odd number, so that a median is a job's")
     parser.add_argument("--budget", type=int, default=90, help="epochs of a job")
     parser.add_argument("--longer", type=int, default=4, help="budgets of a job without a prior")
@@ -163,12 +161,16 @@ def main(arguments=None):
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("runs/prior_speedup"))
     asked = parser.parse_args(arguments)
-    known = {"starter": "starter", "none": "none"}
-    if "turned-round" in asked.priors:
+    methods = {
+        "starter": {"prior": "starter"},
+        "none": {"prior": "none"},
+        "random": {"prior": "none", "searcher": "random", "trial_scheduler": "asha"},
+    }
+    if "turned-round" in asked.methods:
         from tune_lr.prior.starter import starter_history
 
-        known["turned-round"] = turned_round(starter_history(), tune_lr.load_space("greedy_lr"))
-    print(table(run(asked, {name: known[name] for name in asked.priors}), asked.budget))
+        methods["turned-round"] = {"prior": turned_round(starter_history(), tune_lr.load_space("greedy_lr"))}
+    print(table(run(asked, {name: methods[name] for name in asked.methods}), asked.budget))
 
 
 if __name__ == "__main__":

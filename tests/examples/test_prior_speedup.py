@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -57,17 +59,30 @@ def test_a_history_turned_round_recommends_what_was_worst(example: Any) -> None:
 
 def test_the_table_says_how_many_epochs_it_takes_without(example: Any) -> None:
     without = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0] + [2.0] * 7 + [1.0]
-    told = example.table({("ray", "starter"): [5.0, 2.0, *[0.5] * 6], ("ray", "none"): without}, budget=8)
-    starter, none = told.splitlines()[2:4]
-    assert starter == "| ray | starter | 5.000 (5) | 2.000 (8) | 0.500 (over 16) | 0.500 (over 16) |"
-    assert none == "| ray | none | 9.000 | 8.000 | 6.000 | 2.000 |"
-    assert told.endswith("ray, starter: what none has after 8 epochs, it has after 2.")
+    starters = [[5.0, 2.0, *[0.5] * 6], [9.0] * 8, [4.0, 1.0, *[0.25] * 6]]
+    found = {("ray", "starter"): starters, ("ray", "none"): [without]}
+    heads, _, starter, none, _, told = example.table(found, budget=8).splitlines()
+    assert heads == "| engine | method | after 1 | after 2 | after 4 | after 8 | the seeds, at the end |"
+    assert starter == (
+        "| ray | starter | 5.000 (5) | 2.000 (8) | 0.500 (over 16) | 0.500 (over 16) | 0.250, 0.500, 9.000 |"
+    )
+    assert none == "| ray | none | 9.000 | 8.000 | 6.000 | 2.000 | 2.000 |"
+    assert told == "ray, starter: what none has after 8 epochs, it has after 2."
+
+
+def test_what_a_job_has_is_told_in_the_order_of_its_epochs(example: Any, tmp_path: Path) -> None:
+    losses = [5.0, "NaN", 3.0, None, 1.0]  # as journals write what is no finite number
+    lines = [{"event": "report", "metrics": {"val_loss": loss}} for loss in losses]
+    lines.insert(1, {"event": "ask", "values": {}})
+    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert example.best_so_far(SimpleNamespace(path=tmp_path), 9) == [5.0, 5.0, 3.0, 3.0, 1.0]
+    assert example.best_so_far(SimpleNamespace(path=tmp_path), 3) == [5.0, 5.0, 3.0]
 
 
 def test_small_it_runs_to_its_table_and_called_again_runs_nothing(
     example: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ["--engines", "inline", "--priors", "starter", "none", "--seeds", "1", "--budget", "8"]
+    small = ["--engines", "inline", "--methods", "starter", "none", "--seeds", "1", "--budget", "8"]
     small += ["--longer", "2", "--max-epochs", "3", "--workers", "1", "--out", str(tmp_path)]
     example.main(small)
     first = capsys.readouterr().out
