@@ -57,7 +57,7 @@ class Damage:
     Args:
         lost: reports that a trial's folder has and the result lacks.
         repeated: epochs begun more than once.
-        unaccounted: trials that have not ended.
+        unaccounted: trials that have neither ended nor wait at a rung, as the rule left them.
         differing: trials whose configuration, reports or status differ from the job in peace.
     """
 
@@ -68,6 +68,7 @@ class Damage:
     differing: int
     trials: int
     stopped: int
+    paused: int
 
 
 class Job:
@@ -124,10 +125,11 @@ def measure(peaceful: Job, killed: Job, kills: int, seed: int = 0) -> Damage:
         kills=done,
         lost=_lost(killed.out, {(t.trial_id, r.epoch) for t in found.trials.values() for r in t.reports}),
         repeated=sum(times - 1 for times in begun.values()),
-        unaccounted=sum(not trial.ended for trial in found.trials.values()),
+        unaccounted=sum(not trial.ended and trial.status != "paused" for trial in found.trials.values()),
         differing=sum(_told(expected, name) != _told(found, name) for name in expected.trials | found.trials),
         trials=len(found.trials),
         stopped=len(found.with_status("stopped")),
+        paused=len(found.with_status("paused")),
     )
 
 
@@ -165,7 +167,9 @@ def main() -> None:
         print(f"{engine}, {asked.workers} worker(s), {asked.trial_scheduler}: {damage.kills} kills")
         print(f"  reports lost                {damage.lost}")
         print(f"  epochs trained twice        {damage.repeated} ({per_kill:.2f} a kill)")
-        print(f"  trials                      {damage.trials}, of which stopped early {damage.stopped}")
+        print(
+            f"  trials                      {damage.trials}, of which stopped early {damage.stopped}, paused {damage.paused}"
+        )
         print(f"  trials not accounted for    {damage.unaccounted}")
         print(f"  trials that differ          {damage.differing}")
 
