@@ -167,9 +167,8 @@ def main() -> None:
         print(f"{engine}, {asked.workers} worker(s), {asked.trial_scheduler}: {damage.kills} kills")
         print(f"  reports lost                {damage.lost}")
         print(f"  epochs trained twice        {damage.repeated} ({per_kill:.2f} a kill)")
-        print(
-            f"  trials                      {damage.trials}, of which stopped early {damage.stopped}, paused {damage.paused}"
-        )
+        stayed = f"stopped early {damage.stopped}, paused {damage.paused}"
+        print(f"  trials                      {damage.trials}, of which {stayed}")
         print(f"  trials not accounted for    {damage.unaccounted}")
         print(f"  trials that differ          {damage.differing}")
 
