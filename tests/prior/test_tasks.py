@@ -19,7 +19,8 @@ from tune_lr.history.log import Asked, Log, Skipped
 from tune_lr.objective import WORST_LOSS
 from tune_lr.prior.coordinates import FOREIGN, OUTSIDE
 from tune_lr.prior.curves import curves_of
-from tune_lr.prior.fidelity import FRACTIONS, USUAL, learned_noise, noise_of
+from tune_lr.prior.fidelity import FRACTIONS, USUAL, noise_of
+from tune_lr.prior.learned_noise import learned_noise
 from tune_lr.prior.tasks import PastTask, past_tasks
 from tune_lr.space import SearchSpace
 

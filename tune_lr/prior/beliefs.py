@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.linalg.blas import dtrsm
 
 from tune_lr.prior.kernels import LEVEL, Kernel
 
@@ -52,8 +53,16 @@ class Belief:
 
     def row(self, pool: Array, place: int) -> Array:
         """The covariance of one configuration with all, the level left out."""
-        by_knobs = self.kernel.between(pool[place : place + 1], pool)[0]
-        found: Array = self.factors[:, place] @ self.factors + self.share * by_knobs
+        by_knobs = self.kernel.between(pool[place : place + 1], pool)
+        return self.rows([place], by_knobs)[0]
+
+    def rows(self, places: Sequence[int], by_knobs: Sequence[Array] | Array) -> Sequence[Array]:
+        """The same of several, whose covariances by the kernel alone are known."""
+        if not len(self.factors) and self.share == 1.0:
+            return by_knobs
+        found: Array = self.factors[:, list(places)].T @ self.factors
+        for row, one in zip(found, by_knobs, strict=True):
+            row += self.share * one
         return found
 
 
@@ -72,7 +81,13 @@ class Posterior:
 
 
 def posterior(
-    mean: Array, prior: Array, rows: Array, places: Places, scores: Array, noise: Array, asked: Places
+    mean: Array,
+    prior: Array,
+    rows: Sequence[Array],
+    places: Places,
+    scores: Array,
+    noise: Array,
+    asked: Places,
 ) -> Posterior:
     """Condition a belief on what was seen.
 
@@ -85,16 +100,56 @@ def posterior(
         noise: the variance of each.
         asked: the places for which mean and variance are wanted.
     """
-    if not len(places):
-        return Posterior(0.0, mean[asked], prior[asked])
-    between = rows[:, places] + LEVEL
-    between[np.diag_indices_from(between)] += noise + _JITTER
-    factor = _factor(between)
-    left = solve_triangular(factor, scores - mean[places], lower=True, check_finite=False)
-    across = solve_triangular(factor, rows[:, asked] + LEVEL, lower=True, check_finite=False)
-    evidence = -0.5 * float(left @ left) - float(np.log(np.diag(factor)).sum())
-    variance = prior[asked] + LEVEL - (across**2).sum(axis=0)
-    return Posterior(evidence, mean[asked] + left @ across, np.maximum(variance, 1e-9))
+    one = Conditioned(rows, places, noise)
+    off = scores - mean[places]
+    return Posterior(one.evidence(off), mean[asked] + one.shift(off, asked), one.variance(prior, asked))
+
+
+class Conditioned:
+    """What trials say of the pool; of each question only what is asked is worked out.
+
+    Args:
+        rows: the covariance of each trial's configuration with the pool, the level left out.
+        places: where in the pool the trials' configurations are.
+        noise: the variance of what was seen of each.
+    """
+
+    def __init__(self, rows: Sequence[Array], places: Places, noise: Array) -> None:
+        self._rows, self._count = rows, len(places)
+        if self._count:
+            between = np.array([row[places] for row in rows]) + LEVEL
+            between[np.diag_indices_from(between)] += noise + _JITTER
+            self._factor = _factor(between)
+
+    def evidence(self, off: Array) -> float:
+        """The logarithm of how plausible scores are that lie so far off what was expected."""
+        if not self._count:
+            return 0.0
+        left = solve_triangular(self._factor, off, lower=True, check_finite=False)
+        return -0.5 * float(left @ left) - float(np.log(np.diag(self._factor)).sum())
+
+    def shift(self, off: Array, asked: Places) -> Array:
+        """How far the scores at some places are then expected from what they were."""
+        total = np.zeros(len(asked))
+        if self._count:
+            pull = cho_solve((self._factor, True), off, check_finite=False)
+            whole = np.zeros(len(self._rows[0]))
+            for weight, row in zip(pull, self._rows, strict=True):
+                whole += weight * row
+            total = whole[asked] + LEVEL * pull.sum()
+        return total
+
+    def variance(self, prior: Array, asked: Places) -> Array:
+        """What is left of the variances of the scores at some places."""
+        if not self._count:
+            return prior[asked]
+        across = np.empty((self._count, len(asked)))
+        for i, row in enumerate(self._rows):
+            row.take(asked, out=across[i], mode="clip")
+        across += LEVEL
+        # From the right, since the transpose lies in memory as BLAS wants it: nothing is copied.
+        solved = dtrsm(1.0, self._factor, across.T, side=1, lower=1, trans_a=1, overwrite_b=1)
+        return np.maximum(prior[asked] + LEVEL - np.einsum("ij,ij->i", solved, solved), 1e-9)
 
 
 def _factor(between: Array) -> Array:

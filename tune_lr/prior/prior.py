@@ -16,9 +16,10 @@ from tune_lr.history.history import History
 from tune_lr.history.log import Skipped
 from tune_lr.prior.box import narrowed
 from tune_lr.prior.features import features, of_cube
-from tune_lr.prior.fidelity import learned_noise, noise_of
+from tune_lr.prior.fidelity import noise_of
 from tune_lr.prior.filling import Scored, fill
 from tune_lr.prior.kernels import Kernel, learn
+from tune_lr.prior.learned_noise import learned_noise
 from tune_lr.prior.portfolio import pool_of, portfolio
 from tune_lr.prior.related import by_descriptors, by_results, labels
 from tune_lr.prior.saved import Saved, read, write

@@ -81,7 +81,7 @@ class Running:
         """
         seen = [trial for trial in self.trials.values() if trial.curve]
         if len(seen) > MOST_KEPT:
-            old = sorted(seen[:-_NEWEST], key=lambda trial: (-trial.epochs, np.nanmin(trial.curve)))
+            old = sorted(seen[:-_NEWEST], key=lambda trial: (-trial.epochs, _best(trial)))
             kept = {trial.trial_id for trial in old[: MOST_KEPT - _NEWEST]}
             kept |= {trial.trial_id for trial in seen[-_NEWEST:]}
             seen = [trial for trial in seen if trial.trial_id in kept]
@@ -91,3 +91,8 @@ class Running:
         curves, last = filled_forward([trial.curve for trial in seen], width)
         last = np.where([trial.ruined for trial in seen], width, last)
         return seen, win_scores(curves, last), last
+
+
+def _best(trial: Seen) -> float:
+    """The lowest of what was reported; gaps compare with nothing."""
+    return min(loss for loss in trial.curve if loss == loss)
