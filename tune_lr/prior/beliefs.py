@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,12 @@ from tune_lr.prior.kernels import LEVEL, Kernel
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
 
+#: What past tasks count before anything was seen, where they agree and where they contradict each other.
+PAST, LEAST_PAST = 0.75, 0.01
 #: Kept in every covariance, for numbers' sake.
 _JITTER = 1e-6
+#: Variances are worked out for so many configurations at a time, which fit a processor's cache.
+_AT_A_TIME = 1024
 
 
 @dataclass
@@ -44,7 +48,6 @@ class Belief:
     factors: Array
     kernel: Kernel
     share: float
-    _rows: list[Array] = field(default_factory=list, repr=False)
 
     def variance(self) -> Array:
         """Of each configuration, the level left out: that all share it changes no choice."""
@@ -53,17 +56,16 @@ class Belief:
 
     def row(self, pool: Array, place: int) -> Array:
         """The covariance of one configuration with all, the level left out."""
-        by_knobs = self.kernel.between(pool[place : place + 1], pool)
-        return self.rows([place], by_knobs)[0]
+        return self.rows([place], list(self.kernel.between(pool[place : place + 1], pool)))[0]
 
-    def rows(self, places: Sequence[int], by_knobs: Sequence[Array] | Array) -> Sequence[Array]:
+    def rows(self, places: Sequence[int], by_knobs: Sequence[Array]) -> list[Array]:
         """The same of several, whose covariances by the kernel alone are known."""
         if not len(self.factors) and self.share == 1.0:
-            return by_knobs
+            return list(by_knobs)
         found: Array = self.factors[:, list(places)].T @ self.factors
         for row, one in zip(found, by_knobs, strict=True):
             row += self.share * one
-        return found
+        return list(found)
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,16 @@ class Conditioned:
         """What is left of the variances of the scores at some places."""
         if not self._count:
             return prior[asked]
-        across = np.empty((self._count, len(asked)))
-        for i, row in enumerate(self._rows):
-            row.take(asked, out=across[i], mode="clip")
-        across += LEVEL
-        # From the right, since the transpose lies in memory as BLAS wants it: nothing is copied.
-        solved = dtrsm(1.0, self._factor, across.T, side=1, lower=1, trans_a=1, overwrite_b=1)
-        return np.maximum(prior[asked] + LEVEL - np.einsum("ij,ij->i", solved, solved), 1e-9)
+        most = 2 * len(asked) > len(prior)  # then all are worked out: a part of a row is copied at once
+        found = prior.copy() if most else prior[asked]
+        for begin in range(0, len(found), _AT_A_TIME):
+            part = slice(begin, begin + _AT_A_TIME)
+            which = part if most else asked[part]
+            across = np.array([row[which] for row in self._rows]) + LEVEL
+            # From the right, since the transpose lies in memory as BLAS wants it: nothing is copied.
+            solved = dtrsm(1.0, self._factor, across.T, side=1, lower=1, trans_a=1, overwrite_b=1)
+            found[part] += LEVEL - np.einsum("ij,ij->i", solved, solved)
+        return np.maximum(found[asked] if most else found, 1e-9)
 
 
 def _factor(between: Array) -> Array:
@@ -169,28 +174,29 @@ def weights(beliefs: Sequence[Belief], evidence: Sequence[float]) -> Array:
     return found
 
 
-def from_history(scores: Array, variances: Array, kernel: Kernel) -> list[Belief]:
+def from_history(scores: Array, variances: Array, kernel: Kernel, weight: float = PAST) -> list[Belief]:
     """The beliefs that a table of past tasks suggests.
 
     Args:
         scores: of every task and configuration, shape ``(tasks, pool)``.
         variances: of what is not known of them.
         kernel: of the scores of one task.
+        weight: what they count together before anything was seen.
     """
-    tasks = len(scores)
+    tasks, each = len(scores), weight / 3.0
     level = scores - scores.mean(axis=1, keepdims=True)
     known = 1.0 / (1.0 + variances)
     mean = (known * level).sum(axis=0) / (known.sum(axis=0) + 1.0)
     apart = (level - mean) / np.sqrt(max(tasks - 1, 1))
     second = level / np.sqrt(tasks)
     return [
-        Belief("history", 0.25, mean, apart, kernel, 0.15),
-        Belief("history", 0.25, mean, 0.7 * apart, kernel, 0.5),
-        Belief("history shapes", 0.25, np.zeros(len(mean)), second, kernel, 0.3),
+        Belief("history", each, mean, apart, kernel, 0.15),
+        Belief("history", each, mean, 0.7 * apart, kernel, 0.5),
+        Belief("history shapes", each, np.zeros(len(mean)), second, kernel, 0.3),
     ]
 
 
-def without_history(pool: int, kernels: Sequence[Kernel]) -> list[Belief]:
-    """The beliefs that need no past task."""
+def without_history(pool: int, kernels: Sequence[Kernel], weight: float = 1.0 - PAST) -> list[Belief]:
+    """The beliefs that need no past task; ``weight`` is what they count together."""
     flat, none = np.zeros(pool), np.zeros((0, pool))
-    return [Belief("alone", 0.25 / len(kernels), flat, none, one, 1.0) for one in kernels]
+    return [Belief("alone", weight / len(kernels), flat, none, one, 1.0) for one in kernels]

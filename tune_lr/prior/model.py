@@ -190,7 +190,9 @@ class Model:
         outlook = self._surrogate.outlook(self.running, asked)
         count, mean = len(new) + len(waiting), outlook.mean
         best = float(mean[count:].max()) if len(seen) else float(mean.mean())
-        at = int(_improvement(outlook, best + self._ambition(outlook.trust))[:count].argmax())
+        gain = _improvement(outlook, best + self._ambition(outlook.trust))[:count]
+        # Rounded: of equals the first, whatever the last digits, which differ with the order of the work.
+        at = int((gain / max(float(gain.max()), 1e-300)).round(9).argmax())
         why = self._told("prior" if outlook.trust > 0.5 else "model", outlook.trust, outlook.tasks)
         if at < len(new):
             return self._start(int(new[at]), why)

@@ -8,16 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tune_lr.prior.beliefs import (
+    LEAST_PAST,
+    PAST,
     Belief,
+    Conditioned,
     Posterior,
     from_history,
-    posterior,
     weights,
     without_history,
 )
 from tune_lr.prior.fidelity import noise_of
 from tune_lr.prior.filling import Filler
 from tune_lr.prior.kernels import Kernel, learn
+from tune_lr.prior.likeness import Likeness
 from tune_lr.prior.pool import Pool
 from tune_lr.prior.prior import Prior
 from tune_lr.prior.running import Running
@@ -29,6 +32,10 @@ Places = NDArray[np.int64]
 _NOISE = np.array([2.0, 1.0, 0.3, 0.03])
 #: The knobs' own lengths are learned anew when the trials have grown by this factor, from so many of them.
 _GROWTH, _FIRST, _MOST_LEARNED, _ROUNDS = 1.4, 8, 120, 12
+#: A belief that is trusted less than this decides nothing, and is not worked out.
+_NEGLIGIBLE = 1e-9
+#: A history whose tasks tell less of one another recommends nothing.
+_HEEDED = 0.5
 #: A past task speaks where its scores go along with those seen.
 _SPEAKS = 0.3
 
@@ -39,8 +46,8 @@ class Outlook:
 
     Args:
         places: which, in the pool.
-        posteriors: one a belief, of the scores at those places.
-        weights: how far each belief is trusted.
+        posteriors: one a belief that still counts, of the scores at those places.
+        weights: how far each of these is trusted.
         trust: how far the history is trusted, from 0 to 1.
         tasks: the past tasks that speak most, the loudest first.
     """
@@ -81,6 +88,8 @@ class Surrogate:
         self._beliefs: list[Belief] = []
         self._variances: list[Array] = []
         self._rows: list[dict[int, Array]] = []
+        #: One a kernel that a belief has.
+        self._likeness: list[Likeness] = []
         self.grow()
 
     def grow(self) -> None:
@@ -94,50 +103,52 @@ class Surrogate:
 
     @property
     def favourite(self) -> int | None:
-        """The place that past tasks recommend most; None without a history."""
-        return int(self._beliefs[0].mean.argmax()) if self._prior else None
+        """The place that past tasks recommend most; None without a history that deserves trust."""
+        if self._prior is None or self._prior.coherence < _HEEDED:
+            return None
+        return int(self._beliefs[0].mean.argmax())
 
     def outlook(self, running: Running, places: Places) -> Outlook:
         """What is believed of the places, after all that was reported."""
         seen, scores, last = running.judged()
         noise = noise_of(last, running.max_epochs, _NOISE) if len(seen) else np.zeros(0)
         where = np.array([trial.place for trial in seen], dtype=np.int64)
-        found = [self._posterior(i, where, scores, noise, places) for i in range(len(self._beliefs))]
-        weighed = weights(self._beliefs, [one.evidence for one in found])
-        found = self._with_pending(running, where, scores, noise, places, found)
+        seen_by = [self._conditioned(i, where, noise) for i in range(len(self._beliefs))]
+        off = [scores - belief.mean[where] for belief in self._beliefs]
+        weighed = weights(self._beliefs, [one.evidence(each) for one, each in zip(seen_by, off, strict=True)])
+        counts = [i for i, weight in enumerate(weighed) if weight > _NEGLIGIBLE]
+        after = self._with_pending(running, where, noise, counts, seen_by)
+        found = tuple(
+            Posterior(
+                seen_by[i].evidence(off[i]),
+                self._beliefs[i].mean[places] + seen_by[i].shift(off[i], places),
+                after[i].variance(self._variances[i], places),
+            )
+            for i in counts
+        )
         past = [belief.name != "alone" for belief in self._beliefs]
         trust = float(weighed[past].sum())
-        return Outlook(places, tuple(found), weighed, trust, self._speaking(where, scores))
+        return Outlook(places, found, weighed[counts], trust, self._speaking(where, scores))
 
-    def _posterior(self, i: int, where: Places, scores: Array, noise: Array, asked: Places) -> Posterior:
+    def _conditioned(self, i: int, where: Places, noise: Array) -> Conditioned:
         belief, rows = self._beliefs[i], self._rows[i]
-        for place in set(where.tolist()) - rows.keys():
-            rows[place] = belief.row(self._pool.rows, place)
-        known = np.array([rows[place] for place in where.tolist()]).reshape(len(where), len(self._pool))
-        return posterior(belief.mean, self._variances[i], known, where, scores, noise, asked)
+        new = list(dict.fromkeys(place for place in where.tolist() if place not in rows))
+        if new:
+            by_knobs = next(one for one in self._likeness if one.kernel is belief.kernel).rows(new)
+            rows |= zip(new, belief.rows(new, by_knobs), strict=True)
+        return Conditioned([rows[place] for place in where.tolist()], where, noise)
 
     def _with_pending(
-        self,
-        running: Running,
-        where: Places,
-        scores: Array,
-        noise: Array,
-        places: Places,
-        found: list[Posterior],
-    ) -> list[Posterior]:
-        """The same where trials that have not reported yet come out as expected."""
+        self, running: Running, where: Places, noise: Array, counts: list[int], seen_by: list[Conditioned]
+    ) -> list[Conditioned]:
+        """The same as if trials that have not reported yet had: whatever they come to, less is unknown."""
         pending = [t.place for t in running.of_state("running") if not t.curve]
         if not pending:
-            return found
+            return seen_by
         new = np.array(pending, dtype=np.int64)
         first = noise_of(np.ones(len(new)), running.max_epochs, _NOISE)
-        made = []
-        for i, one in enumerate(found):
-            expected = self._posterior(i, where, scores, noise, new).mean
-            both = np.concatenate([where, new]), np.concatenate([scores, expected])
-            after = self._posterior(i, *both, np.concatenate([noise, first]), places)
-            made.append(Posterior(one.evidence, one.mean, after.variance))
-        return made
+        both = np.concatenate([where, new]), np.concatenate([noise, first])
+        return [self._conditioned(i, *both) if i in counts else one for i, one in enumerate(seen_by)]
 
     def learn(self, running: Running) -> None:
         """Now and then, learn which knobs matter from the running trials alone.
@@ -154,13 +165,19 @@ class Surrogate:
         self._own = learn([(rows, scores[best], noise[best])], self._own, rounds=_ROUNDS)
         self._build()
 
+    def _kernels(self) -> list[Kernel]:
+        return [self._vague, self._own] + ([self._prior.kernel] if self._prior else [])
+
     def _build(self) -> None:
-        kernels = [self._vague, self._own]
         past: list[Belief] = []
         if self._prior is not None:
-            past = from_history(self.scores, self._unknown, self._prior.kernel)
-            kernels.append(self._prior.kernel)
-        self._beliefs = past + without_history(len(self._pool), kernels)
+            weight = max(PAST * self._prior.coherence, LEAST_PAST)
+            past = from_history(self.scores, self._unknown, self._prior.kernel, weight)
+        weight = 1.0 - sum(belief.weight for belief in past)
+        self._beliefs = past + without_history(len(self._pool), self._kernels(), weight)
+        kept = {id(one.kernel): one for one in self._likeness}
+        kernels = self._kernels()
+        self._likeness = [kept.get(id(kernel)) or Likeness(kernel, self._pool) for kernel in kernels]
         self._variances = [belief.variance() for belief in self._beliefs]
         self._rows = [{} for _ in self._beliefs]
 
