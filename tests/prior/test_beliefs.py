@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from tune_lr.prior import beliefs
 from tune_lr.prior.beliefs import Belief, from_history, posterior, weights, without_history
 from tune_lr.prior.kernels import LEVEL, Kernel
 
@@ -62,10 +63,10 @@ def test_before_any_trial_a_belief_is_what_it_was() -> None:
 
 
 def test_weights_add_up_to_one_however_far_evidence_goes() -> None:
-    beliefs = [belief(), belief(), *without_history(12, [KERNEL, KERNEL])]
-    assert weights(beliefs, [0.0] * 4) == pytest.approx(np.array([2, 2, 1, 1]) / 6)
+    held = [belief(), belief(), *without_history(12, [KERNEL, KERNEL])]
+    assert weights(held, [0.0] * 4) == pytest.approx(np.array([2, 2, 1, 1]) / 6)
     for evidence in ([1e5, -1e5, 0.0, 3.0], [-1e8, -1e8, -1e8, -1e8], [7.0, 7.0, 6.0, -700.0]):
-        found = weights(beliefs, evidence)
+        found = weights(held, evidence)
         assert found.sum() == pytest.approx(1.0)
         assert (found >= 0.0).all()
         assert found.argmax() == np.argmax(evidence)
@@ -80,10 +81,10 @@ def shapes(count: int, flip: float = 1.0, seed: int = 6) -> np.ndarray:
 
 def trust(trial_scores: np.ndarray, trials: int) -> np.ndarray:
     """How far each belief is trusted after some trials: three of a history, the last of none."""
-    beliefs = from_history(shapes(8), np.full((8, 12), 0.1), KERNEL) + without_history(12, [KERNEL])
+    held = from_history(shapes(8), np.full((8, 12), 0.1), KERNEL) + without_history(12, [KERNEL])
     places = [int(place) for place in np.random.default_rng(7).permutation(12)[:trials]]
     scores = list(trial_scores[places])
-    return weights(beliefs, [after(one, places, scores)[0] for one in beliefs])
+    return weights(held, [after(one, places, scores)[0] for one in held])
 
 
 def test_a_history_that_is_right_gains_weight() -> None:
@@ -144,3 +145,27 @@ def test_a_covariance_that_rounding_has_spoilt_is_mended() -> None:
     assert np.isfinite(evidence)
     assert np.isfinite(mean).all()
     assert (variance > 0.0).all()
+
+
+@pytest.mark.parametrize("asked", [[4], [11, 0, 4], list(range(12)), list(range(11, 2, -1))])
+@pytest.mark.parametrize("at_a_time", [1, 5, 1024])
+def test_however_much_is_asked_and_in_what_parts(
+    asked: list[int], at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, places = belief(), [3, 7, 1]
+    _, mean, variance = after(one, places, [1.0, 0.0, -1.0])
+    monkeypatch.setattr(beliefs, "_AT_A_TIME", at_a_time)
+    rows = [one.row(POOL, place) for place in places]
+    found = posterior(
+        one.mean, one.variance(), rows, np.array(places), np.array([1.0, 0.0, -1.0]), np.full(3, 0.1),
+        np.array(asked),
+    )  # fmt: skip
+    assert found.mean == pytest.approx(mean[asked], abs=1e-9)
+    assert found.variance == pytest.approx(variance[asked], abs=1e-9)
+
+
+def test_rows_of_several_are_the_rows_of_each() -> None:
+    for one in (belief(), *without_history(12, [KERNEL])):
+        by_knobs = list(KERNEL.between(POOL[[2, 5, 2]], POOL))
+        together = one.rows([2, 5, 2], by_knobs)
+        assert np.array(together) == pytest.approx(np.array([one.row(POOL, i) for i in (2, 5, 2)]), abs=1e-7)

@@ -150,3 +150,13 @@ def test_knobs_that_matter_are_learned_from_the_running_trials(pool: Pool) -> No
         for one in (after, before)
     )
     assert better > worse
+
+
+def test_a_belief_that_no_longer_counts_is_not_worked_out(pool: Pool) -> None:
+    surrogate = Surrogate(pool, None)
+    trials = running(pool, list(range(60)), like)
+    surrogate.learn(trials)
+    outlook = look(surrogate, trials, pool)
+    assert len(outlook.posteriors) == len(outlook.weights) == 1
+    assert outlook.weights.sum() == pytest.approx(1.0)
+    assert np.isfinite(outlook.mean).all()
