@@ -55,10 +55,10 @@ def test_only_what_has_reported_is_judged() -> None:
 
 
 def test_what_has_diverged_counts_as_trained_to_the_end() -> None:
-    made = running([0.1, WORST_LOSS], [0.5, 0.5, 0.5], [0.6, 0.5])
+    made = running([0.1, WORST_LOSS], [0.5], [0.6, 0.5, 0.4])
     assert made.trials["0000"].ruined
     _, scores, last = made.judged()
-    assert last.tolist() == [9, 3, 2]
+    assert last.tolist() == [9, 1, 3]
     assert scores[0] < min(scores[1:]), "however well it began"
 
 

@@ -77,7 +77,8 @@ class Running:
     def judged(self) -> tuple[list[Seen], Array, Whole]:
         """The trials that were seen, their scores (high is good), and how far each was trained.
 
-        What has diverged counts as trained to the end: it will not get better.
+        What has diverged counts as trained to the end, and as no better at any epoch before: else one that
+        began well would win against all that were trained for an epoch, and be sure of it.
         """
         seen = [trial for trial in self.trials.values() if trial.curve]
         if len(seen) > MOST_KEPT:
@@ -89,7 +90,9 @@ class Running:
             return [], np.zeros(0), np.zeros(0, dtype=np.int64)
         width = max(self.max_epochs, max(trial.epochs for trial in seen))
         curves, last = filled_forward([trial.curve for trial in seen], width)
-        last = np.where([trial.ruined for trial in seen], width, last)
+        ruined = np.array([trial.ruined for trial in seen])
+        curves[ruined] = curves[ruined, -1:]
+        last = np.where(ruined, width, last)
         return seen, win_scores(curves, last), last
 
 
