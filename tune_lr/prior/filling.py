@@ -52,7 +52,7 @@ class Filler:
 
     def __init__(self, tasks: Sequence[Scored], kernel: Kernel, share: float = 0.5) -> None:
         self._kernel = kernel
-        self._common = _Common(tasks, kernel, share)
+        self._common = Common(tasks, kernel, share)
         self._own = [_Own(task, self._common, kernel, 1.0 - share) for task in tasks]
 
     def at(self, pool: Array) -> tuple[Array, Array]:
@@ -69,10 +69,10 @@ class Filler:
         return np.array([mean for mean, _ in found]), np.array([variance for _, variance in found])
 
 
-class _Common:
+class Common:
     """What all tasks share: a process over the trials of all of them, each task with a level of its own."""
 
-    def __init__(self, tasks: Sequence[Scored], kernel: Kernel, share: float) -> None:
+    def __init__(self, tasks: Sequence[Scored], kernel: Kernel, share: float = 0.5) -> None:
         self._kernel, self._share = kernel, share
         rows, scores, noise, of = _gathered(tasks)
         own = kernel.signal * (1.0 - share)
@@ -107,7 +107,7 @@ def _gathered(tasks: Sequence[Scored]) -> tuple[Array, Array, Array, NDArray[np.
 class _Own:
     """What is a task's own: a process over what the common one leaves of its scores."""
 
-    def __init__(self, task: Scored, common: _Common, kernel: Kernel, share: float) -> None:
+    def __init__(self, task: Scored, common: Common, kernel: Kernel, share: float) -> None:
         self._task, self._kernel, self._share = task, kernel, share
         keep = np.linspace(0, len(task.scores) - 1, min(len(task.scores), _OWN)).astype(np.int64)
         self._rows = task.rows[keep]

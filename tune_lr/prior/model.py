@@ -165,18 +165,13 @@ class Model:
     def _decide(self, paused: Sequence[Seen], new: NDArray[np.int64]) -> Choice:
         trials = self.running.trials
         if self._held in paused and self._held is not None:
-            return Choice(
-                trial_id=self._held.trial_id,
-                why=self._told("prior", self._surrogate.outlook(self.running, _NOWHERE).trust),
-            )
+            return Choice(trial_id=self._held.trial_id, why=self._told("prior", self._trust()))
         if len(new):
-            if not trials and self._surrogate.favourite is not None:
-                return self._start(
-                    self._surrogate.favourite,
-                    self._told("prior", self._surrogate.outlook(self.running, _NOWHERE).trust),
-                )
-            if len(trials) < (_CONTROLS + 1 if self.prior else _BEGINNERS):
-                return self._start(self._drawn(new), {"source": "control" if self.prior else "start"})
+            favourite = self._surrogate.favourite
+            if not trials and favourite is not None:
+                return self._start(favourite, self._told("prior", self._trust()))
+            if len(trials) < (_BEGINNERS if favourite is None else _CONTROLS + 1):
+                return self._start(self._drawn(new), {"source": "start" if favourite is None else "control"})
         if not len(new) and not paused:
             return Choice()
         return self._most_promising(paused, new)
@@ -197,6 +192,9 @@ class Model:
         if at < len(new):
             return self._start(int(new[at]), why)
         return Choice(trial_id=paused[at - len(new)].trial_id, why=why)
+
+    def _trust(self) -> float:
+        return self._surrogate.outlook(self.running, _NOWHERE).trust
 
     def _ambition(self, trust: float) -> float:
         """How much more than the best to seek: as past curves say, as far as they are trusted, or these."""

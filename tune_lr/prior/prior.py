@@ -15,6 +15,7 @@ from tune_lr.errors import BadInput
 from tune_lr.history.history import History
 from tune_lr.history.log import Skipped
 from tune_lr.prior.box import narrowed
+from tune_lr.prior.coherence import coherence
 from tune_lr.prior.features import features, of_cube
 from tune_lr.prior.fidelity import noise_of
 from tune_lr.prior.filling import Scored, fill
@@ -117,6 +118,11 @@ class Prior:
     def filled(self) -> tuple[Array, Array]:
         """Every task's score of each of the pool, and the variance of what is not known of it."""
         return fill(self.scored, of_cube(self.space, self.pool), self.kernel)
+
+    @cached_property
+    def coherence(self) -> float:
+        """How far it deserves trust before anything of a new task was seen, from 0 to 1 (``coherence``)."""
+        return coherence(self.scored, self.kernel)
 
     @cached_property
     def scored(self) -> list[Scored]:

@@ -48,7 +48,8 @@ class Outlook:
         places: which, in the pool.
         posteriors: one a belief that still counts, of the scores at those places.
         weights: how far each of these is trusted.
-        trust: how far the history is trusted, from 0 to 1.
+        trust: how far what the history recommends is trusted, from 0 to 1. What it tells of which
+            configurations are alike is no recommendation, and counts for itself.
         tasks: the past tasks that speak most, the loudest first.
     """
 
@@ -126,7 +127,7 @@ class Surrogate:
             )
             for i in counts
         )
-        past = [belief.name != "alone" for belief in self._beliefs]
+        past = [belief.name == "history" for belief in self._beliefs]
         trust = float(weighed[past].sum())
         return Outlook(places, found, weighed[counts], trust, self._speaking(where, scores))
 
