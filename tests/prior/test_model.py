@@ -69,7 +69,7 @@ def test_the_favourite_is_first_and_held_as_long_as_it_goes_well(prior: Prior) -
     model = Model(SMALL, prior=prior)
     choice = model.choose()
     assert choice.why["source"] == "prior"
-    assert choice.why["trust"] == 0.75
+    assert choice.why["trust"] == 0.5
     assert choice.values is not None
     assert abs(first(choice.values) - 0.5) < 0.1
     made = played(model, 6)

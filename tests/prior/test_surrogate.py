@@ -50,7 +50,7 @@ def flipped(x: float) -> float:
 
 def test_before_any_trial_the_history_is_believed_as_far_as_it_weighs(prior: Prior, pool: Pool) -> None:
     outlook = look(Surrogate(pool, prior), Running(9), pool)
-    assert outlook.trust == pytest.approx(0.75)
+    assert outlook.trust == pytest.approx(0.5)
     assert outlook.weights.sum() == pytest.approx(1.0)
     assert outlook.tasks == ()
     near = np.abs(pool.rows[:, 0] - 0.5)
