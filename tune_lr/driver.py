@@ -227,7 +227,7 @@ class Driver:
         return self._leg(suggestion.trial_id)
 
     def _go_on(self, trial_id: str, by: str) -> Leg:
-        why = {"why": self.scheduler.why} if by == "rule" and self.scheduler.why else {}
+        why = {"why": {**self.scheduler.why}} if by == "rule" and self.scheduler.why else {}
         self._write("resume", trial_id=trial_id, by=by, **why)
         return self._leg(trial_id)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from tune_lr.errors import BadInput
@@ -28,11 +30,11 @@ class TrialScheduler(ABC):
     exact: ClassVar[bool] = True
     #: A rule that proposes configurations as well (population-based training) brings its own searcher.
     searcher: Searcher | None = None
+    #: What led to the trial that ``resume`` named last, JSON-safe; journaled.
+    why: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, *, max_epochs: int, seed: int = 0) -> None:
         self.max_epochs, self.seed = max_epochs, seed
-        #: What led to the trial that ``resume`` named last, JSON-safe; journaled.
-        self.why: dict[str, Any] = {}
 
     @property
     def wanted(self) -> frozenset[str]:
