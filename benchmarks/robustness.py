@@ -25,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import markers
+from resumable import count
 from robustness_.study import (
     Size,
     known,
@@ -92,10 +93,10 @@ def _versioned(package: str) -> str:
 def _shown(arguments: list[str] | None) -> list[str]:
     """The arguments that say what was run, without those that say where to put it."""
     shown = list(sys.argv[1:] if arguments is None else arguments)
-    for name, count in {"--insert": 2, "--out": 2, "--tables": 1}.items():
+    for name, words in {"--insert": 2, "--out": 2, "--tables": 1}.items():
         if name in shown:
             at = shown.index(name)
-            del shown[at : at + count]
+            del shown[at : at + words]
     return shown
 
 
@@ -108,10 +109,10 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
         "--seeds": "final runs of a cell (30)",
         "--tuning-seeds": "seeds that choose the LR (10)",
     }.items():
-        parser.add_argument(name, type=_whole, help=text)
+        parser.add_argument(name, type=count, help=text)
     parser.add_argument("--strength", type=_positive, help="of the perturbations (0.5)")
     parser.add_argument("--optimizer", choices=["sgd", "adam"], action="append", help="both, if not given")
-    parser.add_argument("--workers", type=_whole, default=os.cpu_count() or 1, help="processes (all cores)")
+    parser.add_argument("--workers", type=count, default=os.cpu_count() or 1, help="processes (all cores)")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/robustness"), help="folder of the cells and tables"
     )
@@ -119,13 +120,6 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tables", action="store_true", help="of what is finished so far; runs nothing")
     parser.add_argument("--quick", action="store_true", help="a small part, in seconds")
     return parser.parse_args(arguments)
-
-
-def _whole(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
-    return value
 
 
 def _positive(text: str) -> float:

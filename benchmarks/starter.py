@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import markers
 import numpy as np
 from numpy.typing import NDArray
+from resumable import count, tell
 from starter_ import pack, ship
 from starter_.figures import of_task
 from starter_.record import Part, read
@@ -47,24 +48,24 @@ def main(arguments: list[str] | None = None) -> None:
     """Say what it costs, record what was asked for, write what was asked for."""
     asked = _asked(arguments)
     if asked.ship:
-        _tell(f"{asked.data}: {ship.ship(asked.ship, asked.data)!r}")
+        tell(f"{asked.data}: {ship.ship(asked.ship, asked.data)!r}")
         return
     tasks, configs, seeds = asked.task or list(TASKS), asked.configs or 256, asked.seeds
     if asked.pilot:
         configs, seeds = asked.configs or PILOT, 1
     parts = plan(tasks, configs, asked.epochs, seeds)
     todo = missing(parts, asked.out)
-    _tell(f"{len(tasks)} tasks x {configs} configurations x {asked.epochs} epochs x {seeds} seed(s)")
-    _tell(f"{len(parts)} parts, {len(parts) - len(todo)} done, {len(todo)} to go")
+    tell(f"{len(tasks)} tasks x {configs} configurations x {asked.epochs} epochs x {seeds} seed(s)")
+    tell(f"{len(parts)} parts, {len(parts) - len(todo)} done, {len(todo)} to go")
     now = todo[: asked.parts] if asked.parts else todo
     if now and not (asked.pack or asked.history or asked.insert):
         minutes = seconds_of(now) / 60
         shared = minutes / asked.workers
-        _tell(f"about {minutes:.1f} min of one core, {shared:.1f} min with {asked.workers} worker(s)")
+        tell(f"about {minutes:.1f} min of one core, {shared:.1f} min with {asked.workers} worker(s)")
     if asked.record or asked.pilot:
         run(now, asked.out, asked.workers)
     elif now:
-        _tell("nothing was run: --record does")
+        tell("nothing was run: --record does")
     if asked.pilot or asked.pack or asked.history or asked.insert:
         _write(parts, asked)
 
@@ -74,7 +75,7 @@ def _write(parts: Sequence[Part], asked: argparse.Namespace) -> None:
     if not curves:
         raise SystemExit(f"no task is recorded whole in {asked.out}: --record")
     for task in sorted({part.task for part in parts} - set(curves)):
-        _tell(f"not recorded whole, left out: {task}")
+        tell(f"not recorded whole, left out: {task}")
     first = next(iter(curves.values()))
     trials = len(curves) * len(first) * len(first[0])
     about = (
@@ -83,9 +84,9 @@ def _write(parts: Sequence[Part], asked: argparse.Namespace) -> None:
     )
     if asked.pack:
         pack.write(asked.pack, pack.table(curves, {name: TASKS[name].facts() for name in curves}))
-        _tell(f"{asked.pack}: {asked.pack.stat().st_size / 1e6:.2f} MB")
+        tell(f"{asked.pack}: {asked.pack.stat().st_size / 1e6:.2f} MB")
         if asked.history:
-            _tell(f"{asked.history}: {len(pack.write_history(asked.pack, asked.history))} tasks")
+            tell(f"{asked.history}: {len(pack.write_history(asked.pack, asked.history))} tasks")
     if asked.pilot or asked.insert:
         text = report({name: of_task(found) for name, found in curves.items()}, about)
         if asked.insert:
@@ -111,20 +112,16 @@ def whole(parts: Sequence[Part], out: Path) -> Curves:
     }
 
 
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tasks", dest="task", nargs="+", choices=list(TASKS), help="all, if not given")
-    parser.add_argument("--configs", type=_whole, help=f"configurations a task (256; --pilot {PILOT})")
-    parser.add_argument("--epochs", type=_whole, default=27)
-    parser.add_argument("--seeds", type=_whole, default=2, help="trainings of each configuration")
-    parser.add_argument("--parts", type=_whole, help="end after so many parts")
-    parser.add_argument("--workers", type=_whole, default=1, help="processes, of one thread each")
+    parser.add_argument("--configs", type=count, help=f"configurations a task (256; --pilot {PILOT})")
+    parser.add_argument("--epochs", type=count, default=27)
+    parser.add_argument("--seeds", type=count, default=2, help="trainings of each configuration")
+    parser.add_argument("--parts", type=count, help="end after so many parts")
+    parser.add_argument("--workers", type=count, default=1, help="processes, of one thread each")
     parser.add_argument("--out", type=Path, default=Path("runs/starter"), help="folder of the parts")
     parser.add_argument("--record", action="store_true", help="record what is missing")
     parser.add_argument("--pilot", action="store_true", help="record a part of it and print the figures")
@@ -137,13 +134,6 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     if asked.history and not asked.pack:
         parser.error("--history needs --pack")
     return asked
-
-
-def _whole(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
-    return value
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before a model counts the cores
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import markers
+from resumable import count, tell
 from transfer_ import parts as filing
 from transfer_.histories import WORDS
 from transfer_.methods import METHODS
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     asked = _asked(arguments)
     source = asked.tables or (PACKED if PACKED.exists() else RECORDED)
     if not source.exists():
-        _tell(f"nothing to judge on: no {source}; benchmarks/starter.py records it, or name --tables")
+        tell(f"nothing to judge on: no {source}; benchmarks/starter.py records it, or name --tables")
         return
     try:
         tables = load(source)
@@ -63,16 +64,16 @@ def main(arguments: list[str] | None = None) -> None:
             if part.method == name:
                 part.path(asked.out).unlink(missing_ok=True)
     todo = filing.missing(parts, tables, asked.out)
-    _tell(f"{len(tables.tasks)} tasks, {len(tables.values)} configurations, {asked.budget} epochs a run")
-    _tell(f"{len(parts)} parts, {len(parts) - len(todo)} done, {len(todo)} to go")
+    tell(f"{len(tables.tasks)} tasks, {len(tables.values)} configurations, {asked.budget} epochs a run")
+    tell(f"{len(parts)} parts, {len(parts) - len(todo)} done, {len(todo)} to go")
     now = todo[: asked.parts] if asked.parts else todo
     if now:
         minutes = filing.seconds_of(now, tables, asked.out) / 60
-        _tell(f"about {minutes:.1f} min of one core, and {minutes / asked.workers:.1f} min by the clock")
+        tell(f"about {minutes:.1f} min of one core, and {minutes / asked.workers:.1f} min by the clock")
     if asked.run:
         _run(now, source, asked)
     elif now:
-        _tell("nothing was run: --run does")
+        tell("nothing was run: --run does")
 
 
 def planned(tables: Tables, asked: argparse.Namespace) -> list[Part]:
@@ -97,13 +98,13 @@ def _run(parts: Sequence[Part], source: Path, asked: argparse.Namespace) -> None
         done += 1
         if why is not None and part.method not in failed:
             failed[part.method] = why
-            _tell(f"{part.method} cannot be played: {why}")
+            tell(f"{part.method} cannot be played: {why}")
         now = time.monotonic()
         if now - told > 10 or done == len(parts):
             told = now
             left = (now - began) / done * (len(parts) - done) / 60
             what = f"{part.method}, {part.kind}, {part.task}"
-            _tell(f"{done}/{len(parts)} parts, about {left:.1f} min left: {what}")
+            tell(f"{done}/{len(parts)} parts, about {left:.1f} min left: {what}")
 
     work = [(part, source, asked.out) for part in parts]
     run_each(filing.make, work, asked.workers if len(work) > 1 else 1, finished)
@@ -126,10 +127,6 @@ def _write(parts: Sequence[Part], tables: Tables, asked: argparse.Namespace) -> 
         print(text)
 
 
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -142,13 +139,13 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--histories", nargs="+", choices=list(WORDS), default=list(WORDS))
     parser.add_argument("--tasks", nargs="+", help="the tasks that are judged; all others stay their past")
-    parser.add_argument("--seeds", type=_whole, help="runs of every method a task (31 and 11, by method)")
-    parser.add_argument("--baseline-seeds", type=_whole, default=filing.BASELINE_SEEDS)
-    parser.add_argument("--budget", type=_whole, help="epochs a run (ten times those of a trial)")
+    parser.add_argument("--seeds", type=count, help="runs of every method a task (31 and 11, by method)")
+    parser.add_argument("--baseline-seeds", type=count, default=filing.BASELINE_SEEDS)
+    parser.add_argument("--budget", type=count, help="epochs a run (ten times those of a trial)")
     parser.add_argument("--out", type=Path, default=Path("runs/transfer"), help="folder of the parts")
     parser.add_argument("--run", action="store_true", help="play what is missing")
-    parser.add_argument("--parts", type=_whole, help="end after so many parts")
-    parser.add_argument("--workers", type=_whole, default=1, help="processes, of one thread each")
+    parser.add_argument("--parts", type=count, help="end after so many parts")
+    parser.add_argument("--workers", type=count, default=1, help="processes, of one thread each")
     parser.add_argument("--renew", nargs="+", choices=list(METHODS), default=[], help="make their parts anew")
     parser.add_argument("--show", action="store_true", help="print the tables of what is there")
     parser.add_argument("--insert", type=Path, help="a Markdown file with the two markers, for the tables")
@@ -156,13 +153,6 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     if asked.renew and not asked.run:
         parser.error("--renew needs --run: it removes what it makes anew")
     return asked
-
-
-def _whole(text: str) -> int:
-    value = int(text) if text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
-    return value
 
 
 if __name__ == "__main__":

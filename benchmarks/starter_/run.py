@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from resumable import alive
 from starter_.record import CHUNK, Part, read, record, seconds_an_epoch
 from starter_.tasks import TASKS
 
@@ -27,7 +27,7 @@ def plan(tasks: Sequence[str], configs: int, epochs: int, seeds: int) -> list[Pa
 def missing(parts: Sequence[Part], out: Path) -> list[Part]:
     """The parts of which no sound file is there. Temporary files that a kill left behind are removed."""
     for left in out.glob("*/.*.npz.*"):
-        if not _alive(left.name.rpartition(".")[2]):
+        if not alive(left.name.rpartition(".")[2]):
             left.unlink(missing_ok=True)
     return [part for part in parts if read(part, out) is None]
 
@@ -50,16 +50,6 @@ def run(parts: Sequence[Part], out: Path, workers: int) -> None:
     progress = Progress(len(parts))
     asked = [(part, out) for part in parts]
     run_each(record, asked, workers if len(parts) > 1 else 1, progress.step)
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 class Progress:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from resumable import alive
 from transfer_ import baseline
 from transfer_.histories import DRAWN, NONE, Pasts, history_of, past_of, seed_of
 from transfer_.methods import METHODS, MissingPart, Told, run
@@ -184,19 +185,9 @@ def code() -> str:
 def missing(parts: Sequence[Part], tables: Tables, out: Path) -> list[Part]:
     """The parts of which no sound file is there. What a kill left half written is removed."""
     for left in (*out.glob("*/*/.*.npz.*"), *out.glob("priors/.*")):
-        if not _alive(left.name.rpartition(".")[2]):
+        if not alive(left.name.rpartition(".")[2]):
             shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     return [part for part in parts if read(part, tables, out) is None]
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def seconds_of(parts: Sequence[Part], tables: Tables, out: Path) -> float:

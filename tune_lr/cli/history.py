@@ -25,14 +25,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="FOLDER",
-        help="Where the history lies: a folder or fsspec URI; $TUNE_LR_HISTORY if not given, else your own.",
-    ),
-]
 Name = Annotated[
     str, typer.Argument(metavar="TASK|ID", help="A task, or an experiment's id or the beginning of it.")
 ]
@@ -63,7 +55,7 @@ def add(
     mapping: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What the columns of a table mean (docs/history.md).")
     ] = None,
-    store: Store = None,
+    store: options.Store = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would be taken and what skipped.")
     ] = False,
@@ -98,7 +90,7 @@ def add(
 
 @app.command("list")
 def list_(
-    store: Store = None,
+    store: options.Store = None,
     json: Annotated[bool, typer.Option("--json", help="All that is known of each, for machines.")] = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -121,7 +113,7 @@ def show(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it as well: .png, .svg, .pdf, or .html.")
     ] = None,
-    store: Store = None,
+    store: options.Store = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Show what is known of a task: where it comes from, how it ended, what it covers of each knob."""
@@ -140,7 +132,9 @@ def show(
 
 
 @app.command("remove")
-def remove(name: Name, store: Store = None, yes: Yes = False, verbose: options.Verbose = False) -> None:
+def remove(
+    name: Name, store: options.Store = None, yes: Yes = False, verbose: options.Verbose = False
+) -> None:
     """Remove one experiment from the history; its log stays where it is."""
     from tune_lr.views.history import extent
     from tune_lr.views.words import brief

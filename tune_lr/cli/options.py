@@ -113,6 +113,16 @@ Describe = Annotated[
     _option("--describe", "A word on the task, kept with the results; repeatable.", "KEY=VALUE", _WHERE),
 ]
 
+#: Of what reads the history.
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="FOLDER",
+        help="Where the history lies: a folder or fsspec URI; $TUNE_LR_HISTORY if not given, else your own.",
+    ),
+]
+
 #: Of ``resume``.
 TotalTrials = Annotated[
     str | None,

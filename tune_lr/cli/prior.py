@@ -25,14 +25,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Store = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="FOLDER",
-        help="Where the history lies: a folder or fsspec URI; $TUNE_LR_HISTORY if not given, else your own.",
-    ),
-]
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="A saved prior: its folder or URI.")]
 
 
@@ -48,7 +40,7 @@ def fit(
             show_default=False,
         ),
     ] = None,
-    store: Store = None,
+    store: options.Store = None,
     task: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this task of them; repeatable.")
     ] = None,
@@ -95,7 +87,7 @@ def show(
             help="Of an experiment: the prior to compare it with; its own if not given, else the history.",
         ),
     ] = None,
-    store: Store = None,
+    store: options.Store = None,
     verbose: options.Verbose = False,
 ) -> None:
     """Show what a prior was learned from and tells; of an experiment, which past tasks it resembles."""

@@ -116,12 +116,13 @@ class Surrogate:
         where = np.array([trial.place for trial in seen], dtype=np.int64)
         seen_by = [self._conditioned(i, where, noise) for i in range(len(self._beliefs))]
         off = [scores - belief.mean[where] for belief in self._beliefs]
-        weighed = weights(self._beliefs, [one.evidence(each) for one, each in zip(seen_by, off, strict=True)])
+        evidence = [one.evidence(each) for one, each in zip(seen_by, off, strict=True)]
+        weighed = weights(self._beliefs, evidence)
         counts = [i for i, weight in enumerate(weighed) if weight > _NEGLIGIBLE]
         after = self._with_pending(running, where, noise, counts, seen_by)
         found = tuple(
             Posterior(
-                seen_by[i].evidence(off[i]),
+                evidence[i],
                 self._beliefs[i].mean[places] + seen_by[i].shift(off[i], places),
                 after[i].variance(self._variances[i], places),
             )

@@ -81,11 +81,16 @@ def _draw_curves(part: Figure, found: Curves) -> None:
 
 
 def _draw_knob(axes: Axes, knob: Covered) -> None:
-    """Trials along one knob, the best tenth in the colour of the best."""
+    """Trials along one knob."""
+    dress(axes, panel_title(knob), "", "")
+    draw_bars(axes, knob, 4)
+
+
+def draw_bars(axes: Axes, knob: Covered, ticks: int) -> None:
+    """Trials along one knob as bars, the best tenth in another colour; at most so many ticks beside."""
     from matplotlib.ticker import AutoLocator, MaxNLocator
 
-    dress(axes, panel_title(knob), "", "")
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
     if knob.edges:
         lefts, widths = knob.edges[:-1], [b - a for a, b in zip(knob.edges, knob.edges[1:], strict=False)]
         axes.set_xlim(knob.edges[0], knob.edges[-1])

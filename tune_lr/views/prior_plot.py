@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tune_lr.views.canvas import FURTHEST, INK, dress, literal, logarithmic, sheet
 from tune_lr.views.curves import BEST_COLOUR, COLOURS
+from tune_lr.views.history_plot import draw_bars
 from tune_lr.views.prior import agreement, headline
 from tune_lr.views.prior_kin import Kin
 from tune_lr.views.prior_summary import Marginal, Summary, in_order
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 KNOBS, TASKS, _ACROSS = 16, 60, 4
 #: Up to so many tasks the numbers are written into the map.
 _WRITTEN = 14
-_LABEL, _NAME = 14, 24
+_NAME = 24
 LINE, ALL, GOOD = COLOURS["completed"], COLOURS["paused"], BEST_COLOUR
 #: What is alike is blue and what is opposed orange, which people tell apart whatever their eyes.
 OPPOSED, NEITHER, ALIKE = COLOURS["diverged"], "#f7f7f7", COLOURS["completed"]
@@ -131,27 +132,10 @@ def _draw_density(axes: Axes, knob: Marginal) -> None:
 
 
 def _draw_tried(axes: Axes, knob: Marginal) -> None:
-    """What was tried along one knob, the best tenth of each task in the colour of the best."""
-    from matplotlib.ticker import AutoLocator, MaxNLocator
-
-    spread = knob.spread
+    """What was tried along one knob."""
     dress(axes, "", "", "")
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=2, integer=True))
     axes.tick_params(labelsize=8)
-    lefts: Any = spread.edges[:-1]
-    widths: Any = [b - a for a, b in zip(spread.edges, spread.edges[1:], strict=False)]
-    if spread.edges:
-        axes.set_xlim(spread.edges[0], spread.edges[-1])
-        if spread.log:
-            logarithmic(axes, across=True)
-        else:
-            axes.xaxis.set_major_locator(AutoLocator())
-    else:
-        lefts, widths = list(range(len(spread.labels))), [0.8] * len(spread.labels)
-        labels = [literal(brief(label, _LABEL)) for label in spread.labels]
-        axes.set_xticks([left + 0.4 for left in lefts], labels, rotation=30 if len(labels) > 3 else 0)
-    for counts, colour in ((spread.counts, ALL), (spread.good, GOOD)):
-        axes.bar(lefts, counts, widths, align="edge", color=colour, edgecolor="white", linewidth=0.6)
+    draw_bars(axes, knob.spread, 2)
 
 
 def _draw_relations(part: Figure, told: Summary, chosen: list[int]) -> None:
