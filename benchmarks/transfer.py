@@ -38,18 +38,17 @@ from transfer_.tables import Tables, load
 
 from tune_lr.bench.pool import run_each
 from tune_lr.errors import BadInput
+from tune_lr.prior.starter import DATA, TASKS
 
 insert = partial(markers.insert, "transfer")
-PACKED, RECORDED = Path("runs/starter.parquet"), Path("runs/starter")
+#: What is judged on, the first that is there: what was recorded here, else what the package brings along.
+SOURCES = Path("runs/starter.parquet"), DATA / TASKS
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Say what it costs, play what was asked for, write what was asked for."""
     asked = _asked(arguments)
-    source = asked.tables or (PACKED if PACKED.exists() else RECORDED)
-    if not source.exists():
-        tell(f"nothing to judge on: no {source}; benchmarks/starter.py records it, or name --tables")
-        return
+    source = asked.tables or next(one for one in SOURCES if one.exists())
     try:
         tables = load(source)
     except BadInput as error:
@@ -134,7 +133,7 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tables",
         type=Path,
-        help=f"a packed data set, a folder of parts, or an .npz file ({PACKED}, {RECORDED})",
+        help=f"a packed data set, a store, a folder of parts, or an .npz file ({SOURCES[0]}, else what ships)",
     )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--histories", nargs="+", choices=list(WORDS), default=list(WORDS))

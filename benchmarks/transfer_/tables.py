@@ -1,7 +1,7 @@
 """The tables that methods are judged on: one set of configurations, and their curves on several tasks.
 
-Read from the packed data set (Parquet), from a folder that is still being recorded, or from an ``.npz`` file
-of anybody's: ``space`` (JSON, as ``SearchSpace.to_dict``), ``cube`` (a row a configuration, as
+Read from what the package brings along (a store of the history), from the packed data set (Parquet), from a
+folder that is still being recorded, or from an ``.npz`` file of anybody's: ``space`` (JSON, as ``SearchSpace.to_dict``), ``cube`` (a row a configuration, as
 ``SearchSpace.encode``), and ``curves/<task>`` (configurations x epochs, NaN from where a training diverged).
 """
 
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tune_lr.errors import BadInput
+from tune_lr.history.history import History
 from tune_lr.space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -70,16 +72,16 @@ class Tables:
 
 
 def load(path: Path) -> Tables:
-    """The tables at a path: a ``.parquet`` file, an ``.npz`` file, or a folder of recorded parts.
+    """The tables at a path: a ``.parquet`` file, an ``.npz`` file, a store, or a folder of recorded parts.
 
     Raises:
         BadInput: there is no such file, or it does not hold what is needed.
     """
     if path.is_dir():
-        return _recorded(path)
+        return _stored(path) if any(path.glob("*.parquet")) else _recorded(path)
     if not path.exists():
         raise BadInput(
-            "--tables", str(path), "a packed data set, an .npz file, or a folder of recorded parts"
+            "--tables", str(path), "a packed data set, an .npz file, a store, or a folder of recorded parts"
         )
     return _of_arrays(path) if path.suffix == ".npz" else _packed(path)
 
@@ -113,7 +115,21 @@ def _packed(path: Path) -> Tables:
     space = recorded_space()
     if space.to_dict() != told["space"]:  # else our own, whose knobs stand in their order; the file's do not
         space = SearchSpace.from_dict(told["space"])
-    frame = frame[frame["seed"] == frame["seed"].min()].sort_values(["task", "trial_id", "epoch"])
+    return _of_rows(frame[frame["seed"] == frame["seed"].min()], space)
+
+
+def _stored(path: Path) -> Tables:
+    """Of the store that ships with the package the trainings under the first seed."""
+    history = History(path)
+    tasks = history.tasks()
+    space = SearchSpace.from_dict(tasks[0].space_dict or {})
+    frame = history.to_pandas()
+    return _of_rows(frame[frame["trial_id"].str.endswith("-0")], space)
+
+
+def _of_rows(frame: pd.DataFrame, space: SearchSpace) -> Tables:
+    """One row a report, of the same configurations in every task."""
+    frame = frame.sort_values(["task", "trial_id", "epoch"])
     first = frame[frame["task"] == frame["task"].iloc[0]].drop_duplicates("trial_id")
     knobs = [name for name in frame if name.startswith("config/")]
     configs = first[knobs].rename(columns=lambda name: name.removeprefix("config/")).to_dict("records")

@@ -348,9 +348,14 @@ class TestScript:
         self.call(source, out, "--run", "--renew", "portfolio")
         assert "16 parts, 12 done, 4 to go" in capsys.readouterr().err
 
-    def test_a_table_that_is_not_there_is_named(self, tmp_path, capsys):
-        TRANSFER.main(["--tables", str(tmp_path / "none.npz")])
-        assert "nothing to judge on" in capsys.readouterr().err
+    def test_a_table_that_is_not_there_is_named(self, tmp_path):
+        with pytest.raises(SystemExit, match="none.npz"):
+            TRANSFER.main(["--tables", str(tmp_path / "none.npz")])
+
+    def test_without_a_recording_it_judges_on_what_the_package_brings(self):
+        found = files.load(TRANSFER.SOURCES[-1])
+        assert (len(found.tasks), len(found.values), found.epochs) == (21, 256, 27)
+        assert found.values[0] == found.space.normalize(found.space.default())
 
     def test_an_unknown_task_is_named(self, source, tmp_path):
         with pytest.raises(SystemExit, match="no task 'other'"):
