@@ -133,7 +133,7 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tables",
         type=Path,
-        help=f"a packed data set, a store, a folder of parts, or an .npz file ({SOURCES[0]}, else what ships)",
+        help=f"a packed data set, a store, a folder of parts, or an .npz file ({SOURCES[0]} or what ships)",
     )
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--histories", nargs="+", choices=list(WORDS), default=list(WORDS))

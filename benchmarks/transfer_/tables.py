@@ -1,8 +1,9 @@
 """The tables that methods are judged on: one set of configurations, and their curves on several tasks.
 
 Read from what the package brings along (a store of the history), from the packed data set (Parquet), from a
-folder that is still being recorded, or from an ``.npz`` file of anybody's: ``space`` (JSON, as ``SearchSpace.to_dict``), ``cube`` (a row a configuration, as
-``SearchSpace.encode``), and ``curves/<task>`` (configurations x epochs, NaN from where a training diverged).
+folder that is still being recorded, or from an ``.npz`` file of anybody's: ``space`` (JSON, as
+``SearchSpace.to_dict``), ``cube`` (a row a configuration, as ``SearchSpace.encode``), and ``curves/<task>``
+(configurations x epochs, NaN from where a training diverged).
 """
 
 from __future__ import annotations

@@ -349,7 +349,7 @@ class TestScript:
         assert "16 parts, 12 done, 4 to go" in capsys.readouterr().err
 
     def test_a_table_that_is_not_there_is_named(self, tmp_path):
-        with pytest.raises(SystemExit, match="none.npz"):
+        with pytest.raises(SystemExit, match=r"none\.npz"):
             TRANSFER.main(["--tables", str(tmp_path / "none.npz")])
 
     def test_without_a_recording_it_judges_on_what_the_package_brings(self):
