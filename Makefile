@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Processes that share out the tests.
+JOBS ?= 2
 # One thread a process: trials share the cores, and sums come out the same on every machine.
 export OMP_NUM_THREADS := 1
 
@@ -21,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 test: lint  ## Lint, types and every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)  ## Ruff and mypy
 	$(BIN)/ruff check .

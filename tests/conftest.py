@@ -33,6 +33,26 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 ROOT = Path(__file__).resolve().parents[1]
 
 
+#: What is costly to make stays with one of the processes that share the tests out (``pytest -n``).
+_COSTLY = {"ray": "local_ray", "samples": "made_sample"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together, and so do all of those that start a Ray, or that read the same logs."""
+    groups: dict[Path, str] = {}
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        for group, fixture in _COSTLY.items():
+            if fixture in names or item.get_closest_marker(group):
+                groups.setdefault(item.path, group)
+    for item in items:
+        group = groups.get(item.path, item.path.relative_to(ROOT).as_posix())
+        item.add_marker(pytest.mark.xdist_group(group))
+    # The long ones first, so that no process is left with them at the end.
+    items.sort(key=lambda item: list(_COSTLY).index(groups[item.path]) if item.path in groups else len(_COSTLY))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
