@@ -50,7 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = groups.get(item.path, item.path.relative_to(ROOT).as_posix())
         item.add_marker(pytest.mark.xdist_group(group))
     # The long ones first, so that no process is left with them at the end.
-    items.sort(key=lambda item: list(_COSTLY).index(groups[item.path]) if item.path in groups else len(_COSTLY))
+    items.sort(
+        key=lambda item: list(_COSTLY).index(groups[item.path]) if item.path in groups else len(_COSTLY)
+    )
 
 
 @pytest.fixture(scope="session")
