@@ -138,7 +138,9 @@ def _asked(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--histories", nargs="+", choices=list(WORDS), default=list(WORDS))
     parser.add_argument("--tasks", nargs="+", help="the tasks that are judged; all others stay their past")
-    parser.add_argument("--seeds", type=count, help="runs of every method a task (31 and 11, by method)")
+    parser.add_argument(
+        "--seeds", type=count, help="runs of a method a task, at most (31, 11 or 5, by method)"
+    )
     parser.add_argument("--baseline-seeds", type=count, default=filing.BASELINE_SEEDS)
     parser.add_argument("--budget", type=count, help="epochs a run (ten times those of a trial)")
     parser.add_argument("--out", type=Path, default=Path("runs/transfer"), help="folder of the parts")

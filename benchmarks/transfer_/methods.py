@@ -226,7 +226,8 @@ METHODS: dict[str, Method] = {
     REFERENCE: Method("random, `asha`", _named("random", "asha"), seeds=31),
     "random-again": Method("random, `asha`, other seeds", _named("random", "asha"), seeds=31),
     "one-epoch-each": Method("one epoch each, then the best", _one_epoch_each),
-    "cqr": Method("Syne Tune's CQR, `asha`", _named("cqr", "asha"), seconds=20.0),
+    # 20 s a run: with 11 of them it alone would take as long as all the others.
+    "cqr": Method("Syne Tune's CQR, `asha`", _named("cqr", "asha"), seeds=5, seconds=20.0),
     "bore": Method("Syne Tune's BORE, `asha`", _named("bore", "asha"), seconds=7.0),
     "bohb": Method("Syne Tune's BOHB, `asha`", _named("bohb", "asha"), seconds=0.8),
     "tpe": Method("Optuna's TPE, its Hyperband pruner", _tpe, seconds=0.6),

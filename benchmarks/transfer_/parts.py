@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -73,8 +74,11 @@ def baseline_of(task: str, budget: int, seeds: int = BASELINE_SEEDS) -> Part:
 def plan(
     methods: Sequence[str], kinds: Sequence[str], tasks: Sequence[str], budget: int, seeds: int | None = None
 ) -> list[Part]:
-    """Every part; all of the first group of seeds come first, so that a part of it all is of use."""
-    most = {name: seeds or METHODS[name].seeds for name in methods}
+    """Every part, of ``seeds`` runs a task at most.
+
+    All of the first group of seeds come first, so that a part of it all is of use.
+    """
+    most = {name: min(seeds or math.inf, METHODS[name].seeds) for name in methods}
     return [
         Part(name, kind, task, first, min(first + GROUP, most[name]), budget)
         for first in range(0, max(most.values(), default=0), GROUP)
