@@ -273,7 +273,9 @@ def test_a_state_of_other_groups_is_refused(name: str) -> None:
     assert alike(run.schedule.state_dict(), before)
 
 
-@pytest.mark.parametrize("bad", [True, "x", [], 1j, object(), torch.tensor([1.0, 2.0])], ids=str)
+@pytest.mark.parametrize(
+    "bad", [True, "x", [], 1j, object(), torch.tensor([1.0, 2.0])], ids=lambda it: type(it).__name__
+)
 def test_a_knob_that_is_no_number_is_named(name: str, bad: Any) -> None:
     flags = {"smooth", "verbose", "cycle_momentum"}
     for knob in registry.load("schedules", name).knobs:
