@@ -260,7 +260,7 @@ def test_text_with_line_breaks(tmp_path: Path) -> None:
         ("a.csv", b"1,2,3\n4,5,6\n"),
         ("a.csv", b"trial_id,epoch\0"),
         ("a.csv.gz", b"no gzip"),
-        ("a.csv.gz", gzip.compress(b"trial_id,epoch,loss\n")),
+        ("a.csv.gz", gzip.compress(b"trial_id,epoch,loss\n", mtime=0)),
         ("a.jsonl", b"[]"),
         ("a.jsonl", b"{}"),
         ("a.jsonl", b'{"a": {' * 5000),
