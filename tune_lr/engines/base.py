@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from tune_lr.driver import Driver
+from tune_lr.errors import BadInput
 from tune_lr.trials.trainer import Trainer
+
+if TYPE_CHECKING:
+    from tune_lr.engines.replay import OverTable, Simulated, Table
+    from tune_lr.objective import Objective
 
 
 class Engine(ABC):
@@ -24,3 +30,11 @@ class Engine(ABC):
             BadInput: the trainer cannot be loaded, or the job asks what this engine cannot do.
             KeyboardInterrupt: passed on, once workers are gone.
         """
+
+    def simulation(self, table: Table, searcher: OverTable, objective: Objective) -> Simulated:
+        """Recorded curves in place of trainings, through the engine's own simulator.
+
+        Raises:
+            BadInput: it has none.
+        """
+        raise BadInput("engine", type(self).__name__, "an engine with a simulator of its own (syne-tune)")

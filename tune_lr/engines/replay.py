@@ -8,6 +8,7 @@ The driver, the searcher and the trial scheduler are the same as in any job.
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from tune_lr.driver import Driver
 from tune_lr.errors import BadInput
 from tune_lr.journal import CONTINUE, Report, Status
+from tune_lr.objective import Objective
 from tune_lr.searchers.base import Searcher, Suggestion, Wait
 from tune_lr.space import SearchSpace
 from tune_lr.trials.run import Leg, Outcome
@@ -123,17 +125,29 @@ def _coordinates(space: SearchSpace, values: Mapping[str, Any]) -> NDArray[np.fl
     return np.nan_to_num(space.encode(values), nan=0.5)
 
 
-class Simulation:
-    """Workers that take their reports from a table.
+class Simulated(ABC):
+    """Workers that take their reports from a table, and a clock that jumps from one to the next."""
+
+    @abstractmethod
+    def clock(self) -> float:
+        """Simulated seconds since the beginning."""
+
+    @abstractmethod
+    def run(self, driver: Driver) -> None:
+        """Run the job to its end."""
+
+
+class Simulation(Simulated):
+    """tune-lr's own.
 
     Args:
         table: what was recorded.
         searcher: whose proposals are rows of it.
-        metric: what the curves are of.
+        objective: what the curves are of.
     """
 
-    def __init__(self, table: Table, searcher: OverTable, metric: str) -> None:
-        self._table, self._searcher, self._metric = table, searcher, metric
+    def __init__(self, table: Table, searcher: OverTable, objective: Objective) -> None:
+        self._table, self._searcher, self._metric = table, searcher, objective.metric
         self._now = 0.0
         #: What happens next: when, in which order it was planned, and the trial whose epoch ends.
         self._due: list[tuple[float, int, str]] = []
@@ -142,11 +156,9 @@ class Simulation:
         self._seconds: dict[str, float] = {}
 
     def clock(self) -> float:
-        """Simulated seconds since the beginning."""
         return self._now
 
     def run(self, driver: Driver) -> None:
-        """Run the job to its end."""
         idle = driver.job.workers
         while True:
             while idle and isinstance(leg := driver.next(), Leg):

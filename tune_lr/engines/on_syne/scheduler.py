@@ -20,9 +20,9 @@ from tune_lr.trials.run import Leg, Outcome
 from tune_lr.trials.trainer import Trainer
 
 #: Keys of what the ``Tuner`` takes for a configuration.
-_TRIAL, _LEG = "trial_id", "leg"
+TRIAL, LEG = "trial_id", "leg"
 #: Keys of a result, besides what Syne Tune wants.
-_REPORT, _DECISION = "report", "decision"
+REPORT, DECISION = "report", "decision"
 
 
 class DriverScheduler(TrialScheduler):
@@ -43,15 +43,22 @@ class DriverScheduler(TrialScheduler):
             self._ready.append(leg)
         return len(self._ready)
 
+    def with_idle(self, busy: list[tuple[int, str]], workers: int) -> list[tuple[int, str]]:
+        """The busy trials, and as many stand-ins as there are free workers without anything to do."""
+        free = workers - len(busy)
+        idle = free - self.ready(free)
+        over = not busy and idle == free
+        return busy + [(-1, "idle")] * (idle - over)
+
     def suggest(self) -> TrialSuggestion | None:
         if not self._ready:
             return None
         leg = self._ready.popleft()
-        return TrialSuggestion.start_suggestion({_TRIAL: leg.trial_id, _LEG: json.dumps(leg.to_json())})
+        return TrialSuggestion.start_suggestion({TRIAL: leg.trial_id, LEG: json.dumps(leg.to_json())})
 
     def on_trial_result(self, trial: Any, result: dict[str, Any]) -> Any:
-        decision = self._driver.report(trial.config[_TRIAL], result[_REPORT])
-        result[_DECISION] = decision
+        decision = self._driver.report(trial.config[TRIAL], result[REPORT])
+        result[DECISION] = decision
         return SchedulerDecision.CONTINUE if decision == CONTINUE else SchedulerDecision.STOP
 
     def finish(self, trial_id: str, outcome: Outcome) -> None:
@@ -88,17 +95,17 @@ class LegBackend(WarmBackend):
         self._scheduler, self._workers = scheduler, job.workers
 
     def _leg(self, trial_id: int, config: dict[str, Any]) -> Leg:
-        return Leg.from_json(json.loads(config[_LEG]))
+        return Leg.from_json(json.loads(config[LEG]))
 
     def _result(self, report: Report) -> dict[str, Any]:
-        return {**result_of(report, self._objective, self._resource_attr), _REPORT: report}
+        return {**result_of(report, self._objective, self._resource_attr), REPORT: report}
 
     def _end(self, number: int, trial_id: int, outcome: Outcome) -> None:
         super()._end(number, trial_id, outcome)
-        self._scheduler.finish(self._trial_dict[trial_id].config[_TRIAL], outcome)
+        self._scheduler.finish(self._trial_dict[trial_id].config[TRIAL], outcome)
 
     def _stop_trial(self, trial_id: int, result: Any) -> None:
-        decision: Decision = STOP if result is None else result[_DECISION]
+        decision: Decision = STOP if result is None else result[DECISION]
         if decision == STOP:
             super()._stop_trial(trial_id, result)
         else:
@@ -106,12 +113,8 @@ class LegBackend(WarmBackend):
             self.answer(trial_id, decision)
 
     def busy_trial_ids(self) -> list[tuple[int, str]]:
-        """With as many stand-ins as there are free workers without anything to do."""
-        busy = super().busy_trial_ids()
-        free = self._workers - len(busy)
-        idle = free - self._scheduler.ready(free)
-        over = not busy and idle == free
-        return busy + [(-1, "idle")] * (idle - over)
+        """With stand-ins for workers without anything to do."""
+        return self._scheduler.with_idle(super().busy_trial_ids(), self._workers)
 
     def stop_all(self) -> None:
         """At the end nothing runs; before it, nobody waits."""
