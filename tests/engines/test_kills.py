@@ -14,6 +14,8 @@ from tune_lr import registry
 
 KILLS = 2
 JOB = {"trials": 10, "max_epochs": 9, "seed": 4, "searcher": "random"}
+ASHA = {"trial_scheduler": "asha"}
+FREEZE_THAW = {"trial_scheduler": "freeze-thaw", "searcher": "prior"}
 OTHERS = [name for name in registry.names("engines") if name != "inline"]
 
 pytestmark = pytest.mark.kill
@@ -54,8 +56,15 @@ def test_a_killed_job_ends_as_if_it_had_never_been(
     assert damage.unaccounted == 0 or scheduler == "asha-promote"
 
 
-def test_two_workers_lose_nothing_either(tmp_path: Path, kills: ModuleType, in_peace: dict[str, Any]) -> None:
-    job = kills.Job(tmp_path / "killed", engine="syne-tune", trial_scheduler="asha", workers=2, **JOB)
+@pytest.mark.parametrize(
+    ("engine", "rule"),
+    [("syne-tune", ASHA), ("syne-tune", FREEZE_THAW), ("ray", FREEZE_THAW)],
+    ids=["syne-tune-asha", "syne-tune-freeze-thaw", "ray-freeze-thaw"],
+)
+def test_two_workers_lose_nothing_either(
+    engine: str, rule: dict[str, str], tmp_path: Path, kills: ModuleType, in_peace: dict[str, Any]
+) -> None:
+    job = kills.Job(tmp_path / "killed", engine=engine, workers=2, **{**JOB, **rule})
     damage = kills.measure(in_peace["asha"], job, KILLS)
     assert (damage.lost, damage.unaccounted, damage.trials) == (0, 0, JOB["trials"])
     assert damage.repeated <= KILLS * 2
