@@ -71,12 +71,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engines": TRAINING | RECORD,
     "engines.on_ray": {"engines"} | TRAINING | RECORD,
     "engines.on_syne": {"engines"} | TRAINING | RECORD,
-    "jobs": {"engines", "assembly"} | TRAINING | RECORD,
+    # Pure functions of what experiments' journals hold, and of what was asked.
+    "comparing": ASKED | VALUES,
+    "jobs": {"engines", "assembly", "comparing", "place"} | TRAINING | RECORD,
     # Studies run jobs and lone trainings, and keep a folder of their own.
-    "bench": {"jobs", "place"} | TRAINING | RECORD,
+    "bench": {"jobs", "place", "comparing"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,
-    "views": {"experiment", "spacefile", "prior", "history", "trials.decisions"} | ASKED | VALUES,
-    "cli": {"bench", "jobs", "trials", "views", "learning", "experiment", "spacefile", "plain_yaml", "place"}
+    "views": {"experiment", "comparing", "spacefile", "prior", "history", "trials.decisions"}
+    | ASKED
+    | VALUES,
+    "cli": {
+        "bench",
+        "comparing",
+        "jobs",
+        "trials",
+        "views",
+        "learning",
+        "experiment",
+        "spacefile",
+        "plain_yaml",
+        "place",
+    }
     | PAST
     | ASKED,
 }

@@ -23,6 +23,7 @@ PUBLIC = {
     "Trial",
     "__version__",
     "build_schedule",
+    "compare",
     "fit",
     "load_space",
     "replay",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tune_lr.history.history import History
     from tune_lr.job import Job
     from tune_lr.jobs import resume, tune
+    from tune_lr.jobs.comparing import compare
     from tune_lr.jobs.replaying import replay
     from tune_lr.objective import Objective
     from tune_lr.prior.prior import Prior
@@ -38,6 +39,7 @@ __all__ = [
     "Trial",
     "__version__",
     "build_schedule",
+    "compare",
     "fit",
     "load_space",
     "replay",
@@ -56,6 +58,7 @@ _HOMES = {
     "SearchSpace": "tune_lr.space",
     "Trial": "tune_lr.trials.trial",
     "build_schedule": "tune_lr.schedules",
+    "compare": "tune_lr.jobs.comparing",
     "fit": "tune_lr.trials.loop",
     "load_space": "tune_lr.spacefile",
     "replay": "tune_lr.jobs.replaying",

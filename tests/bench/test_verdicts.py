@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tune_lr.bench import verdicts
-from tune_lr.bench.paired import clipped, compare, diverged, holm, signed_rank
+from tune_lr.bench.paired import clipped, compare, diverged
 from tune_lr.bench.verdicts import Case, as_in_paper, judge, over_tunings, shares
+from tune_lr.comparing.ranks import holm, signed_rank
 
 NAN = math.nan
 

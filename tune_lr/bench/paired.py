@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from tune_lr.comparing.ranks import signed_rank
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 
@@ -69,28 +70,6 @@ def _with_divergence(difference: Numbers, ours: int, theirs: int) -> float:
     return min(1.0, 2 * min(found))
 
 
-def signed_rank(difference: Numbers) -> tuple[float, float]:
-    """Wilcoxon's signed-rank test, exact up to 16 numbers, with ties and zeros as they come.
-
-    Returns:
-        Where the ranks point (-1, 0 or 1), and p, two-sided. Zeros are ranked and then left out (Pratt).
-    """
-    from scipy.stats import rankdata
-
-    signs = np.sign(difference)
-    ranks = rankdata(np.abs(difference)) * (signs != 0)
-    seen, some = float((ranks * signs).sum()), ranks[ranks > 0]
-    if not len(some):
-        return 0.0, 1.0
-    if len(some) > 16:
-        spread = float(np.sqrt((some**2).sum()))
-        return float(np.sign(seen)), math.erfc(abs(seen) / spread / math.sqrt(2))
-    sums = np.zeros(1)
-    for rank in some:
-        sums = np.concatenate([sums + rank, sums - rank])
-    return float(np.sign(seen)), float((np.abs(sums) >= abs(seen) - 1e-9).mean())
-
-
 def diverged(losses: Iterable[float], chance: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which trainings diverged, or ended so high that it makes no difference."""
     return clipped(losses, chance) >= WORST * chance
@@ -101,12 +80,3 @@ def clipped(losses: Iterable[float], chance: float) -> Numbers:
     array = np.array(list(losses), dtype=np.float64)
     worst = WORST * chance
     return np.clip(np.where(np.isfinite(array), array, worst), 1e-9, worst)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's correction: p values with which the chance of one false verdict among all is as it says."""
-    if not p:
-        return []
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(one) for one in multipletests(list(p), method="holm")[1]]

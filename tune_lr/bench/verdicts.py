@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from tune_lr.bench.contenders import CONTENDERS, GREEDY
-from tune_lr.bench.paired import compare, diverged, holm, signed_rank
+from tune_lr.bench.paired import compare, diverged
+from tune_lr.comparing.ranks import holm, signed_rank
 
 Verdict = Literal["better", "equal", "worse"]
 

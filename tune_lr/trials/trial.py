@@ -147,7 +147,9 @@ class Trial:
             return
         self._known.add(self._epoch)
         self.last_reported = self._epoch
+        asked = time.monotonic()
         self.decision = self._channel(report)
+        self._began += time.monotonic() - asked  # waiting for a decision is no training
 
     def catch_up(self, heard: int) -> None:
         """Send what was reported after epoch ``heard`` and reached nobody.

@@ -1,0 +1,1 @@
+"""What finished experiments say of the methods that made them: pure functions of values."""
