@@ -117,8 +117,9 @@ def _of_folders(folders: list[str], given: dict[str, Any]) -> Comparison:
 
     asked = [name for name in (*_SEVERAL, "spaces", "workers", "max_epochs", "metric") if given.get(name)]
     if asked:
-        flag = "--" + asked[0].replace("_", "-").replace("spaces", "space")
-        raise BadInput(flag, given[asked[0]], "a trainer to run: experiments that are there have theirs")
+        raise BadInput(
+            _flag(asked[0]), given[asked[0]], "a trainer to run: experiments that are there have theirs"
+        )
     if len(folders) == 1 and (Path(folders[0]) / PLAN).is_file():
         for name in ("baseline", "budget"):
             if given[name] is not None:
@@ -139,7 +140,7 @@ def _run(trainer: str, given: dict[str, Any]) -> Comparison:
     if not given["spaces"]:
         raise Missing("--space", "a name (tune-lr spaces lists them) or a file")
     axes: dict[str, Any] = {
-        field: _listed(f"--{name}", given[name]) for name, field in _SEVERAL.items() if given[name]
+        field: _listed(_flag(name), given[name]) for name, field in _SEVERAL.items() if given[name]
     }
     spaces = _listed("--space", given["spaces"])
     if not any(len(values) > 1 for values in (*axes.values(), spaces)):
@@ -175,6 +176,10 @@ def _on_standard_error() -> Any:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _flag(name: str) -> str:
+    return "--space" if name == "spaces" else f"--{name.replace('_', '-')}"
 
 
 def _listed(flag: str, text: str) -> list[str]:

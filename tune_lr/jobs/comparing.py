@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from tune_lr import registry
+from tune_lr.assembly import assemble
 from tune_lr.comparing.comparison import Comparison
 from tune_lr.comparing.plan import PLAN, Plan, planned
 from tune_lr.errors import BadInput
+from tune_lr.job import Job
 from tune_lr.jobs.compared import MEMORY, compared, is_finished
 from tune_lr.jobs.footprint import Footprint
 from tune_lr.jobs.tuning import Space, prepare, run, space_of, trainer_of, tune
@@ -81,6 +84,10 @@ def compare(
         neutral=neutral,
         baseline=baseline,
     )
+    for method in plan.methods:  # before anything is made
+        job = Job.make(plan.job(method, plan.seeds[0]))
+        registry.load("engines", job.engine)
+        assemble(job)
     folder = settled(plan, out)
     carry_out(folder, train, watcher)
     return compared(folder)
