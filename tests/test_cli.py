@@ -122,7 +122,7 @@ def test_help_of_resume_tells_no_default_of_run(tune_lr: Invoke) -> None:
     said = " ".join(tune_lr("resume --help").stdout.replace("│", " ").split())
     assert "Default" not in said
     assert "Unlimited" not in said
-    assert said.count(options.KEPT) == 9
+    assert said.count(options.KEPT) == 10
     assert "a total, with those that are there" in said
     assert "Default: 20." in tune_lr("run --help").stdout
 

@@ -78,11 +78,11 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("searcher", "scheduler"), PAIRS)
-@pytest.mark.parametrize("budget", [None, "40epochs"])
+@pytest.mark.parametrize("limit", [{}, {"budget": "40epochs"}, {"stop_when": "gain<50%/3"}], ids=str)
 def test_a_kill_after_any_line_changes_nothing(
-    tmp_path: Path, searcher: str, scheduler: str, budget: str | None
+    tmp_path: Path, searcher: str, scheduler: str, limit: dict[str, str]
 ) -> None:
-    asked = job(searcher=searcher, trial_scheduler=scheduler, budget=budget)
+    asked = job(searcher=searcher, trial_scheduler=scheduler, **limit)
     whole = Experiment.open(None, asked)
     with whole.drive() as driver:
         run(driver)

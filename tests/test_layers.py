@@ -44,7 +44,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "searchers": PAST,
     # A rule that proposes configurations as well (population-based training) brings its own searcher.
     "stopping": {"searchers"} | PAST,
-    "job": VALUES,
+    "budget": {"errors"},
+    "ending": {"budget", "errors"},
+    "job": {"budget", "ending"} | VALUES,
     "record": VALUES,
     "tables": ASKED | VALUES,
     "mirror": GROUND,
@@ -52,8 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "place": GROUND,
     # A trial's own folder holds reports that the journal may lack, and how its training ended.
     "checkpoints": ASKED | {"trials"} | VALUES,
-    "driver": ASKED | {"trials", "checkpoints", "clock", "telling"} | RULES,
-    "telling": ASKED | RULES,
+    "driver": ASKED | {"trials", "checkpoints", "clock", "telling", "ending"} | RULES,
+    "telling": ASKED | {"ending"} | RULES,
     "clock": set(),
     "assembly": ASKED | RULES,
     "description": {"job"} | VALUES,
@@ -72,12 +74,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engines.on_ray": {"engines"} | TRAINING | RECORD,
     "engines.on_syne": {"engines"} | TRAINING | RECORD,
     # Pure functions of what experiments' journals hold, and of what was asked.
-    "comparing": ASKED | VALUES,
+    "comparing": ASKED | {"budget"} | VALUES,
     "jobs": {"engines", "assembly", "comparing", "place"} | TRAINING | RECORD,
     # Studies run jobs and lone trainings, and keep a folder of their own.
     "bench": {"jobs", "place", "comparing"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,
-    "views": {"experiment", "comparing", "spacefile", "prior", "history", "trials.decisions"}
+    "views": {"experiment", "budget", "comparing", "spacefile", "prior", "history", "trials.decisions"}
     | ASKED
     | VALUES,
     "cli": {

@@ -17,7 +17,7 @@ from tune_lr.journal import write_json
 DESCRIPTION = "experiment.json"
 #: What a resumed experiment may be asked anew; everything else would make it another experiment.
 CHANGEABLE = frozenset(
-    {"trials", "budget", "workers", "keep_checkpoints", "device", "address", "engine", "trainer"}
+    {"trials", "budget", "stop_when", "workers", "keep_checkpoints", "device", "address", "engine", "trainer"}
     | {"cpus_per_trial", "gpus_per_trial"}
 )
 _VERSIONS = ("tune-lr", "torch", "numpy", "syne-tune", "ray")

@@ -16,6 +16,7 @@ from typing import Any
 
 from tune_lr.checkpoints import Checkpoints
 from tune_lr.clock import steady
+from tune_lr.ending import Ending
 from tune_lr.errors import JobFailed, TuneLRError
 from tune_lr.job import Job
 from tune_lr.journal import CONTINUE, PAUSE, STOP, Decision, Journal, Report, storable
@@ -60,7 +61,7 @@ class Driver:
         self.job, self.journal, self.folder = job, journal, folder
         self.searcher, self.scheduler, self.listeners = searcher, scheduler, listeners
         self.objective, self.limits = job.objective, job.limits
-        self.record = Record()
+        self.record, self.ending = Record(), Ending(job.endings)
         self._clock = clock or steady()
         #: Why the job cannot go on, if so.
         self.failure: TuneLRError | None = None
@@ -157,12 +158,12 @@ class Driver:
             self._write("pause", trial_id=trial.trial_id, why="interrupted")
         self._running.clear()
         self.checkpoints.sweep(self.record)
-        self._write("close", status=status)
+        self._write("close", status=status, **({"why": self.ending.why} if self.ending.why else {}))
 
     def _replay(self, event: Mapping[str, Any]) -> None:
         """Bring searcher and scheduler to where they stood after this event."""
         trial = self.record.trials.get(event.get("trial_id", ""))
-        retell(event, self.record, self.searcher, self.scheduler, self.objective)
+        retell(event, self.record, self.searcher, self.scheduler, self.objective, self.ending)
         ended_before = trial is not None and trial.ended
         self.record.apply(event)
         if trial is not None and trial.ended and not ended_before:
@@ -184,13 +185,14 @@ class Driver:
     def _judge(self, trial: TrialRecord, epoch: int, loss: float | None) -> tuple[Decision, str | None]:
         """Tell first, then decide."""
         score = tell(self.searcher, self.objective, trial, epoch, loss)
+        self.ending.hear(not trial.reports, score)
         if score is None:
             return STOP, f"{self.objective.metric} is no finite number"
         decision = self.scheduler.decide(trial.trial_id, epoch, score)
         if epoch >= self.job.max_epochs:
             return CONTINUE, None
         if decision == CONTINUE and self._used_up(len(self._running) - 1 + trial.epochs_to(epoch)):
-            return PAUSE, "budget"
+            return PAUSE, "stop-when" if self.ending.why else "budget"
         return decision, None if decision == CONTINUE else self.job.trial_scheduler
 
     def _let_go(self) -> None:
@@ -201,7 +203,9 @@ class Driver:
                 self._tell_done(self.record.trials[trial_id])
 
     def _used_up(self, under_way: int = 0) -> bool:
-        """Whether the budget has no epoch left beside so many that are being trained."""
+        """Whether the job is to end, or the budget has no epoch left beside those that are being trained."""
+        if self.ending.over(lambda: self.seconds):
+            return True
         epochs, seconds = self.limits.epochs, self.limits.seconds
         if epochs is not None and self.record.epochs + under_way >= epochs:
             return True

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,11 +20,12 @@ from pydantic import (
     model_validator,
 )
 
+from tune_lr.budget import Budget, parse_budget
+from tune_lr.ending import Condition, conditions
 from tune_lr.errors import BadInput, Missing, UnknownName, shorten
 from tune_lr.objective import Objective
 from tune_lr.space import SearchSpace
 
-_BUDGET = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(epochs?|s|m|h)\s*")
 #: What PyTorch trains on; a number may follow (``cuda:1``).
 _DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 #: The searcher and the trial scheduler that are made for each other; another searcher's scheduler.
@@ -37,15 +36,6 @@ AUTO, STARTER, NO_PRIOR = "auto", "starter", "none"
 UNUSED = "unused"
 #: The layout of an experiment's folder, as experiment.json notes it.
 FORMAT = 1
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a job may spend; None where there is no limit. Both count what earlier sessions spent."""
-
-    epochs: int | None = None
-    seconds: float | None = None
 
 
 def _number(value: Any) -> Any:
@@ -72,7 +62,8 @@ class Job(BaseModel):
     """One tuning job. The names are those of ``tune-lr run``'s options and of an experiment file's keys.
 
     ``trials`` is how many configurations are tried at most; ``budget`` (``500epochs``, ``600s``, ``10m``,
-    ``2h``) ends the job earlier, and what was running then stays ``paused``. ``prior`` is ``auto``,
+    ``2h``) ends the job earlier, and what was running then stays ``paused``; so does ``stop_when``
+    (``gain<0.001/20``, ``best<0.1``; see ``ending.conditions``), once that holds. ``prior`` is ``auto``,
     ``starter``, ``none``, or one path or several; a name in angle brackets is that of an object.
     """
 
@@ -92,6 +83,7 @@ class Job(BaseModel):
     mode: Literal["min", "max"] = "min"
     scope: str = "best"
     budget: str | None = None
+    stop_when: str | None = None
     device: Device = "auto"
     cpus_per_trial: Cpus = 1
     gpus_per_trial: float = Field(0, ge=0, le=1024)
@@ -151,7 +143,7 @@ class Job(BaseModel):
             BadInput: a field is unknown or its value unusable; the message names it.
         """
         job = made(cls, asked)
-        _ = job.objective, job.search_space  # both check themselves
+        _ = job.objective, job.search_space, job.endings  # which check themselves
         return job
 
     @classmethod
@@ -196,28 +188,16 @@ class Job(BaseModel):
         return Budget()
 
     @property
+    def endings(self) -> tuple[Condition, ...]:
+        """What ends it early, whichever holds first."""
+        return () if self.stop_when in (None, "none") else conditions(self.stop_when or "", self.mode)
+
+    @property
     def checkpoints_kept(self) -> int | None:
         """How many finished trials keep their checkpoint; None: all."""
         if isinstance(self.keep_checkpoints, int):
             return self.keep_checkpoints
         return 1 if self.keep_checkpoints == "best" else None
-
-
-def parse_budget(text: str) -> Budget:
-    """``500epochs`` or a time: ``600s``, ``10m``, ``2h``.
-
-    Raises:
-        BadInput: it is neither, or nothing.
-    """
-    match = _BUDGET.fullmatch(text)
-    amount = float(match[1]) if match else 0.0
-    if match is None or amount <= 0:
-        raise BadInput("budget", text, "a positive number of epochs or a time, as 500epochs, 600s, 10m or 2h")
-    if match[2].startswith("epoch"):
-        if amount != int(amount):
-            raise BadInput("budget", text, "a whole number of epochs")
-        return Budget(epochs=int(amount))
-    return Budget(seconds=amount * _SECONDS[match[2]])
 
 
 Asked = TypeVar("Asked", bound=BaseModel)

@@ -9,7 +9,7 @@ resume   a paused or interrupted trial goes on: ``trial_id by`` (``rule`` or ``d
 report   ``trial_id epoch seconds metrics decision``, and ``status why`` where the status changes
 end      a trial ended without a decision: ``trial_id status error``
 pause    a trial was cut off from outside: ``trial_id why``
-close    the driver ends: ``status``
+close    the driver ends: ``status``, and ``why`` where a condition ended the job
 ======== =========================================================================================
 """
 
@@ -24,6 +24,8 @@ from tune_lr.errors import BadInput, UnknownName
 from tune_lr.journal import Report, Status
 from tune_lr.objective import Objective
 
+#: Why a trial is paused that the job cut off: the budget is used up, or what ends the job early holds.
+LIMITS = ("budget", "stop-when")
 #: Of so many trials a message lists the names.
 _NAMES_TOLD = 10
 _TRIAL_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -64,9 +66,9 @@ class TrialRecord:
 
     @property
     def unfinished(self) -> bool:
-        """Cut off by a kill, an interrupt or the budget, not by a rule: it goes on when the job does."""
+        """Cut off by a kill, an interrupt or a limit, not by a rule: it goes on when the job does."""
         return self.status == "running" or (
-            self.status == "paused" and self.reason in ("interrupted", "budget")
+            self.status == "paused" and self.reason in ("interrupted", *LIMITS)
         )
 
     def losses(self, objective: Objective) -> list[float]:
@@ -107,6 +109,8 @@ class Record:
     began: float | None = None
     seen: float | None = None
     status: str = "created"
+    #: The condition that ended the newest session early, if one did.
+    why: str | None = None
     #: What led to the newest trial that began or went on, where that was said.
     newest_why: Mapping[str, Any] = field(default_factory=dict)
 
@@ -133,9 +137,9 @@ class Record:
         if kind == "session":
             self.past_seconds = self.seconds
             self.began = float(event["time"])
-            self.status = "running"
+            self.status, self.why = "running", None
         elif kind == "close":
-            self.status = event["status"]
+            self.status, self.why = event["status"], event.get("why")
         elif kind == "ask":
             self._begin(event)
         elif event.get("trial_id") in self.trials:

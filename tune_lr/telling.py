@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tune_lr.ending import Ending
 from tune_lr.journal import CONTINUE, Report
 from tune_lr.objective import WORST_LOSS, Objective
-from tune_lr.record import Record, TrialRecord
+from tune_lr.record import LIMITS, Record, TrialRecord
 from tune_lr.searchers.base import Searcher, Suggestion
 from tune_lr.stopping.base import TrialScheduler
 
@@ -27,8 +28,9 @@ def retell(
     searcher: Searcher,
     scheduler: TrialScheduler,
     objective: Objective,
+    ending: Ending,
 ) -> None:
-    """Bring both to where they stood after an event of the journal; what is written there wins.
+    """Bring them to where they stood after an event of the journal; what is written there wins.
 
     Args:
         event: what happened.
@@ -36,6 +38,7 @@ def retell(
         searcher: told of it.
         scheduler: likewise.
         objective: what a report means.
+        ending: told of reports as well.
     """
     trial_id, kind = event.get("trial_id", ""), event["event"]
     trial = record.trials.get(trial_id)
@@ -47,6 +50,7 @@ def retell(
     elif kind == "report" and trial is not None:
         report = Report.from_json(event)
         score = tell(searcher, objective, trial, report.epoch, objective.read(report.metrics))
-        if score is not None:  # what the budget cut off, the rule had let go on
-            decision = CONTINUE if event.get("why") == "budget" else event["decision"]
+        ending.hear(not trial.reports, score)
+        if score is not None:  # what a limit cut off, the rule had let go on
+            decision = CONTINUE if event.get("why") in LIMITS else event["decision"]
             scheduler.repeat(trial_id, report.epoch, score, decision)

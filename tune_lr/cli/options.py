@@ -79,6 +79,10 @@ TrialSchedulerOption = Annotated[
 ]
 
 _BUDGET = "500epochs, 600s, 10m, 2h."
+_STOP_WHEN = (
+    "End the job early: gain<0.001/20 (the last 20 trials brought less; also 1%, and /200epochs), best<0.1 "
+    "(best>0.9 where large is good), time>10m; several with commas."
+)
 _NO_BUDGET = "If not given: a third of trials x max-epochs with freeze-thaw, unlimited with others."
 _ENGINE = ("--engine", f"What runs the trials: {', '.join(PARTS['engines'])}.", "NAME", _WHERE)
 _WORKERS = ("--workers", "Trials at a time.", "N", _WHERE)
@@ -100,6 +104,7 @@ Budget = Annotated[
     str | None,
     _option("--budget", f"Epochs or time in all: {_BUDGET} {_NO_BUDGET}", "AMOUNT", _LONG),
 ]
+StopWhen = Annotated[str | None, _option("--stop-when", _STOP_WHEN, "RULE", _LONG)]
 Engine = Annotated[str | None, _option(*_ENGINE)]
 Workers = Annotated[str | None, _option(*_WORKERS)]
 Out = Annotated[str | None, _option("--out", _NEW_FOLDER, "FOLDER", _WHERE)]
@@ -132,6 +137,7 @@ TotalBudget = Annotated[
     str | None,
     _kept("--budget", f"Epochs or time in all, with what is spent already: {_BUDGET}", "AMOUNT", _LONG),
 ]
+SameStopWhen = Annotated[str | None, _kept("--stop-when", f"{_STOP_WHEN} none: not any more.", "RULE", _LONG)]
 SameEngine = Annotated[str | None, _kept(*_ENGINE)]
 SameWorkers = Annotated[str | None, _kept(*_WORKERS)]
 SameDevice = Annotated[str | None, _kept(*_DEVICE)]

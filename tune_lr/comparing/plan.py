@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tune_lr.budget import parse_budget
 from tune_lr.comparing.comparison import AGAIN
 from tune_lr.comparing.figures import Unit
 from tune_lr.errors import BadInput
-from tune_lr.job import Job, parse_budget
+from tune_lr.job import Job
 
 #: The file that a comparison's folder has it in.
 PLAN = "comparison.json"

@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_lr.job import Budget, parse_budget
+from tune_lr.budget import Budget, parse_budget
 from tune_lr.journal import Status
 from tune_lr.objective import Objective
 from tune_lr.record import Record, TrialRecord, headline

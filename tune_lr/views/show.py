@@ -83,7 +83,8 @@ def summary(experiment: Experiment, record: Record, status: str | None = None) -
     counts: dict[Any, int] = {}
     for trial in record.trials.values():
         counts[trial.status] = counts.get(trial.status, 0) + 1
-    parts = [status or record.status, f"{counted(len(record.trials), 'trial')} ({tally(counts)})"]
+    ended = f"{record.status} early, since {record.why}" if record.why else record.status
+    parts = [status or ended, f"{counted(len(record.trials), 'trial')} ({tally(counts)})"]
     parts += [counted(record.epochs, "epoch"), duration(record.seconds)]
     return f"{experiment.where}: {', '.join(parts)}"
 
@@ -166,7 +167,7 @@ def _not_to_the_end(trial: TrialRecord, experiment: Experiment, record: Record) 
         return f"{told}; it may still go on."
     resume = f"tune-lr resume {quoted(experiment.where)}" if experiment.path else ""
     if trial.unfinished:
-        how = " --budget AMOUNT" if trial.reason == "budget" else ""
+        how = {"budget": " --budget AMOUNT", "stop-when": " --stop-when none"}.get(trial.reason or "", "")
         return f"{told}; to go on with it: {resume}{how}" if resume else f"{told}."
     more = f"with more trials than {len(record.trials)} the best of them go on"
     return f"{told}; {more}: {resume} --trials N" if resume else f"{told}; {more}."
