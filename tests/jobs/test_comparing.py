@@ -23,7 +23,7 @@ from tune_lr.jobs.comparing import compare
 
 ASKED: dict[str, Any] = {
     "searcher": "random", "trial_scheduler": ["none", "asha"], "engine": "inline",
-    "budget": 12, "max_epochs": 4, "seeds": 2,
+    "budget": 12, "max_epochs": "4", "workers": "1", "seeds": 2,  # text, as the command line has it
 }  # fmt: skip
 TRAINER = f"{trainers.__file__}:good"
 

@@ -147,7 +147,7 @@ def carry_out(folder: Path, train: Train | str, watcher: Watcher | None = None) 
 def estimate(plan: Plan, todo: Sequence[tuple[str, int]], train: Train | str) -> float:
     """Seconds that runs will take, by one short training of the space's defaults where epochs are counted."""
     (unit, amount), *_ = plan.budgeted.items()
-    jobs = [plan.job(*turn) for turn in todo]
+    jobs = [Job.make(plan.job(*turn)) for turn in todo]
     if unit == "seconds":
         return amount * plan.beyond * len(jobs)
     pilot: dict[str, Any] = {
@@ -158,8 +158,7 @@ def estimate(plan: Plan, todo: Sequence[tuple[str, int]], train: Train | str) ->
     reports = tune(train, pilot.pop("space"), progress=False, **pilot).to_pandas()["seconds"]
     epoch = float(reports.diff().iloc[-1]) if len(reports) > 1 else float(reports.sum())
     seconds: float = sum(
-        amount * plan.beyond * epoch / job.get("workers", 1) + _ENGINE.get(job.get("engine", ""), 5.0)
-        for job in jobs
+        amount * plan.beyond * epoch / job.workers + _ENGINE.get(job.engine, 5.0) for job in jobs
     )
     return seconds
 
