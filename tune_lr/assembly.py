@@ -28,7 +28,9 @@ def assemble(job: Job, **more: Any) -> tuple[Searcher, TrialScheduler]:
         MissingExtra: the part's library is not installed.
         BadInput: an option's value is not usable.
     """
-    rule, proposes = _scheduler_class(job), registry.load("searchers", job.searcher)
+    repeats = job.searcher in registry.PARTS["repeating_searchers"]
+    proposes = registry.load("repeating_searchers" if repeats else "searchers", job.searcher)
+    rule = _scheduler_class(job)
     if all("model" in inspect.signature(part).parameters for part in (rule, proposes)):
         more = {**more, "model": _model(job, more)}
     scheduler: TrialScheduler = _make(rule, job, "trial_scheduler", more)

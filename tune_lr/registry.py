@@ -54,6 +54,8 @@ PARTS: dict[str, dict[str, str]] = {
         "bohb": "tune_lr.engines.on_syne.native:Bohb",
         "tpe": "tune_lr.engines.on_ray.native:Tpe",
     },
+    # What trains configurations that are known already, some of them several times.
+    "repeating_searchers": {"again": "tune_lr.searchers.again:Again"},
     "trial_schedulers": {
         "asha": "tune_lr.stopping.asha:Asha",
         "asha-promote": "tune_lr.stopping.asha:AshaPromote",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune_lr.cli import bench, compare, history, look, prior, run
+from tune_lr.cli import bench, compare, confirm, history, look, prior, run
 from tune_lr.cli.errors import Commands
 from tune_lr.cli.range import lr_range
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("resume")(run.resume)
 app.command("compare")(compare.compare)
+app.command("confirm")(confirm.confirm)
 app.command("show")(look.show)
 app.command("plot")(look.plot)
 app.command("spaces")(look.spaces)
