@@ -79,12 +79,12 @@ def test_only_seeds_that_both_have_are_paired() -> None:
 def test_a_speed_is_claimed_where_the_neutral_row_cannot_do_it() -> None:
     again = many("old" + AGAIN, noise=3)
     found = compared(many("old"), many("new", shift=-0.8, noise=1), again)
-    (new, neutral) = found.speeds
+    (new, neutral) = [one for one in found.speeds if one.unit == "epochs"]
     assert new.ratio > 1.5
     assert found.claimed(new)
     assert not found.claimed(neutral)
     assert neutral.low <= 1 <= neutral.high
-    assert "times as fast to where the other ended" in sentence(found)
+    assert "times as fast in epochs to where the other ended" in sentence(found)
     assert found.methods == ["old", "new"]
     alone = compared(many("old"), many("new", shift=-0.8, noise=1))
     assert not alone.claimed(alone.speeds[0])
@@ -108,6 +108,18 @@ def test_a_target_of_the_callers_own() -> None:
     found = compare_runs(runs, LOSS, budget={"epochs": 30}, target=1.7)
     assert found.speeds[0].ratio > 1.5
     assert found.speeds[0].wanted < 30
+
+
+def test_the_speed_in_seconds_has_the_same_goal_and_its_own_noise() -> None:
+    found = compared(
+        many("old"), many("new", shift=-0.8, noise=1, slow=100.0), many("old" + AGAIN, noise=3), budget=30
+    )
+    epochs, _, seconds, neutral = found.speeds
+    assert (epochs.unit, seconds.unit, neutral.method) == ("epochs", "seconds", "old" + AGAIN)
+    assert epochs.ratio > 1 > seconds.ratio > 0
+    assert seconds.reached == pytest.approx(100 * epochs.reached, rel=0.2)
+    assert found.claimed(seconds)
+    assert "times as fast in seconds" in sentence(found)
 
 
 def test_a_budget_in_seconds_leaves_the_epochs_open() -> None:

@@ -73,6 +73,8 @@ def test_runs_go_on_beyond_the_budget_and_the_neutral_row_has_other_seeds() -> N
         ({"baseline": "x"}, "baseline"),
         ({"asked": {"engine": "ray"}}, "methods"),
         ({"asked": {"engine": ["ray", "ray"]}}, "methods"),
+        ({"asked": {"engine": ["ray", "inline"], "prior": object()}}, "prior"),
+        ({"asked": {"engine": ["ray", None]}}, "engine"),
         ({"asked": {"engine": ["ray", "inline"], "seed": 3}}, "seed"),
         ({"asked": {"engine": ["ray", "inline"], "trials": 3}}, "trials"),
         ({"asked": {"engine": ["ray", "inline"], "color": "red"}}, "color"),

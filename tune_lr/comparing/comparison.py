@@ -127,11 +127,10 @@ class Comparison:
         return [Finding(name, about, test, test.p, pairs_needed(1)) for name, about, test in found]
 
     def _tests(self, method: str) -> list[tuple[str, str, Paired]]:
-        left_open = "seconds" if self.unit == "epochs" else "epochs"
         ours, theirs = self._pairs(method)
         return [
             (method, about, paired([one[about] for one in ours], [one[about] for one in theirs]))
-            for about in ("best", left_open)
+            for about in ("best", self.other_unit)
         ]
 
     def _pairs(self, method: str) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
@@ -146,22 +145,33 @@ class Comparison:
 
     @cached_property
     def speeds(self) -> list[Speed]:
-        """How much sooner each method is where the baseline ends; the neutral row last."""
+        """How much sooner each method is where the baseline ends, in epochs and in seconds; the neutral row
+        is the last of each.
+        """
+        bests = [figures(run, self.unit, self.budget)["best"] for run in self.of(self.baseline)]
+        target = float(np.median(bests)) if self.target is None else self.target
         names = [*self.methods[1:], *([self.neutral] if self.has_neutral else [])]
-        found = [
-            speed(self.of(self.baseline), self.of(name), self.unit, self.budget, self.target)
-            for name in names
-        ]
-        return [one for one in found if one is not None]
+        found = []
+        for unit, budget, goal in (
+            (self.unit, self.budget, self.target),
+            (self.other_unit, math.inf, target),
+        ):
+            of = [speed(self.of(self.baseline), self.of(name), unit, budget, goal) for name in names]
+            found += [one for one in of if one is not None]
+        return found
 
-    @cached_property
-    def noise(self) -> Speed | None:
+    @property
+    def other_unit(self) -> Unit:
+        """What the budget leaves open."""
+        return "seconds" if self.unit == "epochs" else "epochs"
+
+    def noise(self, unit: Unit) -> Speed | None:
         """The neutral row's speed: what chance alone makes of a ratio. None: nobody looked."""
-        return next((one for one in self.speeds if one.method == self.neutral), None)
+        return next((one for one in self.speeds if (one.method, one.unit) == (self.neutral, unit)), None)
 
     def claimed(self, one: Speed) -> bool:
         """Whether a speed is a finding: its interval leaves out 1, and all that the neutral row's has."""
-        noise = self.noise
+        noise = self.noise(one.unit)
         if noise is None or noise.clear or not one.clear or one.method == self.neutral:
             return False
         return one.low > noise.high or one.high < noise.low
@@ -207,27 +217,9 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """All that was found, as JSON has it; what is not known is None."""
-        from tune_lr.comparing.words import sentence
+        from tune_lr.comparing.document import document
 
-        table = self.to_pandas()
-        numbers = table.drop(columns=["method", "seed"]).groupby(table["method"], sort=False)
-        found: dict[str, Any] = _plain(
-            {
-                "sentence": sentence(self),
-                "metric": self.objective.metric,
-                "mode": self.objective.mode,
-                "budget": {self.unit: self.budget},
-                "baseline": self.baseline,
-                "target": self.target,
-                "seeds": {name: [run.seed for run in self.of(name)] for name in self.methods},
-                "medians": numbers.median().to_dict("index"),
-                "findings": [_told(one) for one in self.findings],
-                "neutral": [_told(one) for one in self.check],
-                "speeds": [vars(one) | {"claimed": self.claimed(one)} for one in self.speeds],
-                "agreement": self.agreement().to_dict("records"),
-            }
-        )
-        return found
+        return document(self)
 
 
 def compare_runs(
@@ -243,14 +235,13 @@ def compare_runs(
     Args:
         runs: at least one of each of two methods; runs of two methods with the same seed are a pair.
         objective: what all of them optimized.
-        budget: where to look, as ``{"epochs": 500}`` or ``{"seconds": 600}``; as many epochs as every run
-            has trained if not given.
+        budget: where to look, as ``{"epochs": 500}`` or ``{"seconds": 600}``, or as far as every run has
+            come, if that is less or it is not given.
         baseline: the method that the others are held against; the first if not given.
         target: a value of the metric to be reached, for the speeds.
 
     Raises:
-        BadInput: there are not two methods, one has two runs of a seed, nothing was reported, or a run has
-            not come as far as the budget.
+        BadInput: there are not two methods, one has two runs of a seed, or nothing was reported in a run.
     """
     names = list(dict.fromkeys(run.method for run in runs))
     baseline = names[0] if baseline is None and names else baseline
@@ -270,27 +261,3 @@ def compare_runs(
     loss = None if target is None else objective.loss(target)
     found = Comparison(tuple(runs), objective, unit, min(amount, came), baseline, loss)
     return found if unit == "seconds" else replace(found, budget=float(int(found.budget)))
-
-
-def _told(one: Finding) -> dict[str, Any]:
-    return {
-        "method": one.method,
-        "about": one.about,
-        **vars(one.test),
-        "p_corrected": one.p,
-        "seeds_needed": one.needed,
-        "found": one.found,
-    }
-
-
-def _plain(value: Any) -> Any:
-    """What JSON can hold."""
-    if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

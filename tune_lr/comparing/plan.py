@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,7 @@ def planned(
     for name in ("seed", "budget", "trials"):
         if name in asked:
             raise BadInput(name, asked[name], "none: a comparison says seeds and a budget for all runs")
-    axes = {name: _several(asked[name]) for name in AXES if name in asked} | {"space": list(spaces)}
+    axes = {name: _several(name, asked[name]) for name in AXES if name in asked} | {"space": list(spaces)}
     common = {name: value for name, value in asked.items() if name not in axes}
     methods = _methods(axes)
     if len(methods) < 2:
@@ -164,8 +165,16 @@ def planned(
     return plan
 
 
-def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+def _several(name: str, value: Any) -> list[Any]:
+    """Values that the plan's file can hold."""
+    values = [
+        os.fspath(one) if isinstance(one, os.PathLike) else one
+        for one in (value if isinstance(value, (list, tuple)) else [value])
+    ]
+    for one in values:
+        if not (isinstance(one, str) or (one is None and name == "prior")):
+            raise BadInput(name, one, "names, or paths, since a comparison is kept in a file")
+    return ["none" if one is None else one for one in values]
 
 
 def _methods(axes: Mapping[str, list[Any]]) -> dict[str, dict[str, Any]]:

@@ -20,6 +20,7 @@ class Speed:
 
     Args:
         method: whose.
+        unit: what is counted.
         ratio: what the baseline needs for it by what the method needs; 0 where the method never is, as far
             as it was run, so that nothing is known but that the ratio is below ``least``.
         low: the lower end of its 95 % interval, over resampled seeds; 0 likewise.
@@ -30,6 +31,7 @@ class Speed:
     """
 
     method: str
+    unit: Unit
     ratio: float
     low: float
     high: float
@@ -83,7 +85,8 @@ def speed(
         ratios.append(_ratio(bests[first], theirs, ours[second], mine, target)[0])
     ratio, wanted, reached = _ratio(bests, theirs, ours, mine, target)
     low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf")
-    return Speed(others[0].method, ratio, float(low), float(high), wanted / float(mine[-1]), reached, wanted)
+    least = wanted / float(mine[-1])
+    return Speed(others[0].method, unit, ratio, float(low), float(high), least, reached, wanted)
 
 
 def _ratio(

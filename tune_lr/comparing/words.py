@@ -60,15 +60,17 @@ def _spent(comparison: Comparison, one: Finding) -> str:
 
 
 def _pace(comparison: Comparison, method: str) -> str:
-    one = next((one for one in comparison.speeds if one.method == method), None)
-    if one is None or not comparison.claimed(one):
-        return ""
-    if one.ratio == 0 or math.isinf(one.ratio):
-        return (
-            f"it never came where the other ended, as far as it was run (below {one.least:.2f} times as fast)"
-        )
-    low = f"{one.low:.2f}" if one.low else "0"
-    return f"{one.ratio:.2f} times as fast to where the other ended ({low} to {one.high:.2f})"
+    told = []
+    for one in comparison.speeds:
+        if one.method != method or not comparison.claimed(one):
+            continue
+        if one.ratio == 0 or math.isinf(one.ratio):
+            bound = f"below {one.least:.2f} times as fast"
+            told.append(f"in {one.unit} it never came where the other ended, as far as it was run ({bound})")
+            continue
+        span = f"{one.low:.2f} to {one.high:.2f}" if one.low else f"up to {one.high:.2f}"
+        told.append(f"{one.ratio:.2f} times as fast in {one.unit} to where the other ended ({span})")
+    return "; ".join(told)
 
 
 def _median(comparison: Comparison, method: str) -> float:

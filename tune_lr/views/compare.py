@@ -94,12 +94,12 @@ def _told(comparison: Comparison, one: Finding) -> list[str]:
 
 
 def _speeds(comparison: Comparison) -> Table:
-    unit = comparison.unit
     made = _table(
         f"How much sooner the median is where that of {comparison.baseline} ends, over resampled seeds"
     )
-    for name in ("method", f"{unit} for it", f"{unit} of {comparison.baseline}", "speed (95 %)", "claimed"):
-        made.add_column(Text(name), justify="left" if name in ("method", "claimed") else "right")
+    for name in ("method", "counted in", "needs", f"{comparison.baseline} needs", "speed (95 %)", "claimed"):
+        left = name in ("method", "counted in", "claimed")
+        made.add_column(Text(name), justify="left" if left else "right")
     for one in comparison.speeds:
         made.add_row(*map(Text, _pace(comparison, one)))
     return made
@@ -111,11 +111,12 @@ def _pace(comparison: Comparison, one: Speed) -> list[str]:
     low = f"{one.low:.2f}" if one.low else f"below {one.least:.2f}"
     if one.method == comparison.neutral:
         claimed = "off: nothing is claimed" if one.clear else "the noise of this comparison"
-    elif comparison.noise is None:
+    elif comparison.noise(one.unit) is None:
         claimed = "no: there is no neutral row"
     else:
         claimed = "yes" if comparison.claimed(one) else "no: chance does as much"
-    return [one.method, reached, short(one.wanted), f"{ratio} ({low} to {one.high:.2f})", claimed]
+    told = f"{ratio} ({low} to {one.high:.2f})"
+    return [one.method, one.unit, reached, short(one.wanted), told, claimed]
 
 
 def _agreement(comparison: Comparison) -> str:
