@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune_lr.cli import bench, compare, confirm, history, look, prior, run, watch
+from tune_lr.cli import bench, compare, confirm, history, look, prior, report, run, watch
 from tune_lr.cli.errors import Commands
 from tune_lr.cli.range import lr_range
 
@@ -25,6 +25,7 @@ app.command("resume")(run.resume)
 app.command("compare")(compare.compare)
 app.command("confirm")(confirm.confirm)
 app.command("show")(look.show)
+app.command("report")(report.report)
 app.command("watch")(watch.watch)
 app.command("plot")(look.plot)
 app.command("spaces")(look.spaces)

@@ -39,7 +39,7 @@ def page(experiment: Experiment, trial: str) -> str:
         subplot_titles=titles if len(found) == 1 else [html.escape(name) for name in named],
     )  # fmt: skip
     for column, story in enumerate(found, start=1):
-        _draw(chart, story, column)
+        draw_story(chart, story, column)
         chart.update_xaxes(title_text="step", row=2, col=column)
         chart.update_yaxes(title_text="lr", row=1, col=column)
         chart.update_yaxes(title_text=what, row=2, col=column)
@@ -51,7 +51,8 @@ def page(experiment: Experiment, trial: str) -> str:
     return drawn
 
 
-def _draw(chart: Any, story: Story, column: int) -> None:
+def draw_story(chart: Any, story: Story, column: int) -> None:
+    """The LR and the losses of one story, in the two panels of a column."""
     for group in range(story.groups):
         steps, lrs = story.trace(group)
         chart.add_scatter(
