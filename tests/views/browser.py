@@ -23,6 +23,11 @@ _LOOKING = """<!DOCTYPE html><iframe id=page src="%(page)s" style="width:%(width
 <pre id=seen></pre><script>
 page.onload = () => setTimeout(() => {
   const view = page.contentWindow, doc = page.contentDocument;
+  const at_once = doc.querySelectorAll(".js-plotly-plot").length;
+  view.dispatchEvent(new Event("beforeprint"));
+  setTimeout(() => tell(view, doc, at_once), 1500);
+}, 1500);
+const tell = (view, doc, at_once) => {
   const plots = [...doc.querySelectorAll(".js-plotly-plot")];
   let hovered = "";
   const first = plots.find(plot => plot.data.some(trace => trace.type === "scatter"));
@@ -38,9 +43,9 @@ page.onload = () => setTimeout(() => {
     plots_wide: Math.max(0, ...plots.filter(plot => !plot.closest(".scroll")).map(plot => plot.scrollWidth)),
     fetched: view.performance.getEntriesByType("resource").map(one => one.name),
     hacked: view.hacked === true || document.hacked === true, text: doc.body.innerText,
-    milliseconds: timing ? timing.loadEventEnd : 0,
+    milliseconds: timing ? timing.loadEventEnd : 0, at_once, places: doc.querySelectorAll(".plot").length,
   });
-}, 1500);
+};
 </script>"""
 
 

@@ -89,7 +89,8 @@ def test_a_real_job_on_a_desk_and_on_a_phone(real: Path, width: int) -> None:
     seen = look(written(real), width)
     assert seen["errors"] == []
     assert seen["fetched"] == []
-    assert seen["charts"] == seen["drawn"] >= 8
+    assert 0 < seen["at_once"] < seen["places"]  # the others once they come into sight, or are printed
+    assert seen["charts"] == seen["drawn"] == seen["places"] >= 8
     assert {"scattergl", "parcoords", "bar", "scatter"} <= set(seen["types"])
     assert seen["wide"] <= seen["room"]
     assert seen["plots_wide"] <= seen["room"]
@@ -106,7 +107,7 @@ def test_ten_thousand_trials(tmp_path: Path) -> None:
     seen = look(file)
     assert seen["errors"] == []
     assert seen["charts"] == seen["drawn"] >= 6
-    assert "Of 10000 trials 500 are drawn" in seen["text"]
+    assert "Of 10000 trials 300 are drawn" in seen["text"]
 
 
 @needs_browser

@@ -21,7 +21,7 @@ from tune_lr.views.trust import told, trust_in
 from tune_lr.views.words import STATUSES, counted, duration, short
 
 #: Of so many trials the curves are drawn: the best, and some of the others.
-BEST_DRAWN, OTHERS_DRAWN = 200, 300
+BEST_DRAWN, OTHERS_DRAWN = 120, 180
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from tune_lr.views.report.facts import Facts
 from tune_lr.views.report.section import BLUE, ORANGE, Section, chart, logarithmic, safe
 
 #: Lines and points that a chart can show and a reader can see.
-_MOST_LINES, _MOST_POINTS = 1000, 1500
+_MOST_LINES, _MOST_POINTS = 500, 500
 #: Knobs that are drawn, those that matter most.
 _MOST_KNOBS = 8
 _FEW = 3

@@ -21,9 +21,22 @@ _SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
     best_so_far, trials, decisions, parallel, importance, slices, prior, workers,
 )  # fmt: skip
 _TOP, _FAILURES = 10, 5
-#: Charts were drawn while the page was still being laid out.
-_FIT = """
-addEventListener("load", () => document.querySelectorAll(".js-plotly-plot").forEach(Plotly.Plots.resize));
+#: Charts are drawn when they come near what is seen, or all before the page is printed.
+_DRAW = """
+const draw = at => {
+  if (at.dataset.drawn) return;
+  at.dataset.drawn = "yes";
+  const chart = JSON.parse(document.getElementById(at.id + "-data").textContent);
+  Plotly.newPlot(at, chart.data, chart.layout, {responsive: true, displaylogo: false, displayModeBar: false});
+};
+const charts = () => document.querySelectorAll(".plot"), drawAll = () => charts().forEach(draw);
+addEventListener("beforeprint", drawAll);
+addEventListener("load", () => {
+  const near = new IntersectionObserver(seen => seen.forEach(one => {
+    if (one.isIntersecting) { near.unobserve(one.target); draw(one.target); }
+  }), {rootMargin: "600px"});
+  charts().forEach(one => near.observe(one));
+});
 """
 _STYLE = """
 :root { color-scheme: light; }
@@ -69,7 +82,7 @@ def page(experiment: Experiment) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><link rel='icon' href='data:,'><style>{_STYLE}</style>"
         f"<script>{get_plotlyjs()}</script></head><body><main>\n{''.join(parts)}\n</main>"
-        f"<script>{_FIT}</script></body></html>\n"
+        f"<script>{_DRAW}</script></body></html>\n"
     )
 
 
@@ -121,15 +134,16 @@ def _section(section: Section, number: int) -> str:
 
 
 def _div(drawn: Any, name: str) -> str:
-    """A chart as HTML; its data stand in a script, where plotly writes out what could end one."""
-    from plotly.io import to_html
+    """A chart as HTML: its place, and its data, in which nothing can end the script that holds them."""
+    from plotly.io import to_json
 
-    height = f"{drawn.layout.height}px"
-    made: str = to_html(
-        drawn, include_plotlyjs=False, full_html=False, div_id=name, default_height=height,
-        config={"responsive": True, "displaylogo": False, "displayModeBar": False},
-    )  # fmt: skip
-    return made
+    data = str(to_json(drawn, validate=False))
+    for mark in "<>&\u2028\u2029":
+        data = data.replace(mark, f"\\u{ord(mark):04x}")
+    return (
+        f"<div class='plot' id='{name}' style='height:{drawn.layout.height}px'></div>"
+        f"<script type='application/json' id='{name}-data'>{data}</script>"
+    )
 
 
 def _code(facts: Facts) -> str:

@@ -41,7 +41,7 @@ class Section:
 
 def safe(text: object, most: int = 60) -> str:
     """Text of a log as a chart may show it: cut, and nothing in it is markup or a formula."""
-    return html.escape(brief(text, most)).replace("$", "&#36;")
+    return html.escape(brief(text, most)).replace("$", "&#36;") if text != "" else ""
 
 
 def chart(title: str, across: str, up: str, height: int = 380) -> Any:
