@@ -29,8 +29,9 @@ class Importance:
             with that knob shuffled, as a share of that of all knobs; 0 where it is no worse.
         pairs: two knobs, and how much more is lost with both shuffled than with either: what they do only
             together; in the same unit, the largest first.
-        fit: how much of the order the forest explains of trials that it has not seen (out-of-bag r2): near
-            0 nothing of this can be believed.
+        fit: how much of what the length of their training leaves open in the order of trials the knobs
+            explain, of trials that the forest has not seen (out-of-bag r2): near 0 nothing of this can be
+            believed.
     """
 
     of: tuple[tuple[str, float], ...]
@@ -79,7 +80,10 @@ def importance_of(
         if more > 0:
             pairs.append((first, second, more / total))
     told = sorted(pairs, key=lambda pair: -pair[2])[:_PAIRS_TOLD]
-    return Importance(tuple((name, shares[name]) for name in order), tuple(told), float(forest.oob_score_))
+    length = RandomForestRegressor(_TREES, min_samples_leaf=5, oob_score=True, random_state=0, n_jobs=1)
+    left_open = 1.0 - max(0.0, float(length.fit(columns[:, -1:], ranks).oob_score_))
+    fit = 1.0 - (1.0 - float(forest.oob_score_)) / max(left_open, 1e-9)
+    return Importance(tuple((name, shares[name]) for name in order), tuple(told), max(-1.0, fit))
 
 
 def _place(space: SearchSpace, name: str, values: Mapping[str, Any]) -> float:

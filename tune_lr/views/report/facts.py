@@ -23,6 +23,11 @@ from tune_lr.views.words import STATUSES, counted, duration, short
 #: Of so many trials the curves are drawn: the best, and some of the others.
 BEST_DRAWN, OTHERS_DRAWN = 120, 180
 
+#: With less explained, what mattered is not to be believed.
+BELIEVED = 0.3
+#: Of more trials so many, chosen by chance, tell what mattered.
+_JUDGED = 2000
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -69,7 +74,7 @@ class Facts:
             self.experiment.space,
             [
                 (trial.values, trial.epochs, objective.score(trial.losses(objective)))
-                for trial in self.ranked[:5000]
+                for trial in random.Random(0).sample(self.ranked, min(_JUDGED, len(self.ranked)))
             ],
         )
 
@@ -102,8 +107,9 @@ class Facts:
         best = self.ranked[0]
         said = f"Best {self.metric} {short(self.value(best))}, of trial {best.trial_id} ({best.status} after "
         said += f"{counted(best.epochs, 'epoch')}), found in {spent}; the experiment is {ended}."
-        matters = [name for name, share in (self.importance.of if self.importance else []) if share >= 0.1]
-        if matters:
+        found = self.importance
+        matters = [name for name, share in (found.of if found else []) if share >= 0.1]
+        if found and found.fit >= BELIEVED and matters:
             said += f" What mattered most: {', '.join(matters[:3])}."
         return said
 

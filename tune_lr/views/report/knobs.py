@@ -10,7 +10,7 @@ import numpy as np
 from tune_lr.record import TrialRecord
 from tune_lr.space import CategoricalKnob
 from tune_lr.views.importance import LEAST
-from tune_lr.views.report.facts import Facts
+from tune_lr.views.report.facts import BELIEVED, Facts
 from tune_lr.views.report.section import BLUE, ORANGE, Section, chart, logarithmic, safe
 
 #: Lines and points that a chart can show and a reader can see.
@@ -78,8 +78,8 @@ def importance(facts: Facts) -> Section | None:
     drawn.update_yaxes(automargin=True)
     note = (
         "Permutation importance of a random forest over the trials, which knows how long each was trained. "
-        f"It explains {max(0.0, found.fit):.0%} of the order of trials that it has not seen"
-        + ("." if found.fit >= 0.3 else ", so that little of this can be believed.")
+        f"Of what that leaves open the knobs explain {max(0.0, found.fit):.0%}, of trials not seen before"
+        + ("." if found.fit >= BELIEVED else ", so that little of this can be believed.")
     )
     if found.pairs:
         pairs = ", ".join(f"{one} with {two} ({share:.0%})" for one, two, share in found.pairs)

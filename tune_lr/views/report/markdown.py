@@ -27,11 +27,13 @@ def markdown(experiment: Experiment) -> str:
         lines += [_row(head), _row(["---"] * len(head), escaped=True)]
         for trial in facts.ranked[:_TOP]:
             cells = [trial.trial_id, trial.status, str(trial.epochs), short(facts.value(trial))]
-            lines.append(_row([*cells, *(short(trial.config.get(name)) for name in names)]))
+            knobs = (trial.config.get(name, trial.values.get(name)) for name in names)
+            lines.append(_row([*cells, *map(short, knobs)]))
         lines.append("")
     if facts.importance is not None:
         shares = ", ".join(f"{_plain(name)} {share:.0%}" for name, share in facts.importance.of)
-        lines += [f"What mattered (out-of-bag r2 {facts.importance.fit:.2f}): {shares}", ""]
+        known = f"{max(0.0, facts.importance.fit):.0%} explained by knobs"
+        lines += [f"What mattered ({known}): {shares}", ""]
     for name, code in facts.code.items():
         lines += [f"## {name}", "", *(f"    {line}" for line in code.splitlines()), ""]
     return "\n".join([*lines, "## Make it again", "", f"    {facts.command}", ""])
@@ -42,4 +44,4 @@ def _row(cells: list[str], escaped: bool = False) -> str:
 
 
 def _plain(text: str, most: int = 60) -> str:
-    return brief(text, most).translate(_MARKS)
+    return brief(text, most).translate(_MARKS) if text else ""

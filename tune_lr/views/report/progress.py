@@ -13,7 +13,7 @@ from tune_lr.views.moves import stories
 from tune_lr.views.report.facts import Facts
 from tune_lr.views.report.section import BLUE, Section, chart, logarithmic, safe
 from tune_lr.views.trial_page import draw_story
-from tune_lr.views.words import STATUSES, counted, short
+from tune_lr.views.words import STATUSES, short
 
 #: Trials whose decisions are drawn.
 _TOLD = 3
@@ -150,7 +150,7 @@ def workers(facts: Facts) -> Section | None:
         busy = busy_over_time(facts.run, 200)
         drawn.add_scatter(x=busy["seconds"], y=busy["workers"], mode="lines", line={"color": BLUE})
         drawn.update_yaxes(title_text="workers that had a trial", range=[0, workers + 0.2])
-        return Section("The workers", f"{counted(len(legs), 'stretch')}es of training.", (drawn,))
+        return Section("The workers", f"{len(legs)} stretches of training.", (drawn,))
     free = [0.0] * workers
     lanes: dict[str, tuple[list[Any], list[Any], list[str]]] = {}
     for trial_id, begun, ended in zip(legs["trial_id"], legs["begun"], legs["ended"], strict=True):
