@@ -75,7 +75,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engines.on_syne": {"engines"} | TRAINING | RECORD,
     # Pure functions of what experiments' journals hold, and of what was asked.
     "comparing": ASKED | {"budget"} | VALUES,
-    "jobs": {"engines", "assembly", "comparing", "place"} | TRAINING | RECORD,
+    # Listeners that send what happens to other people's tools.
+    "sinks": {"record"} | VALUES,
+    "jobs": {"engines", "assembly", "sinks", "comparing", "place"} | TRAINING | RECORD,
     # Studies run jobs and lone trainings, and keep a folder of their own.
     "bench": {"jobs", "place", "comparing"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,

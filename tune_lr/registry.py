@@ -90,6 +90,12 @@ PARTS: dict[str, dict[str, str]] = {
         "wandb": "tune_lr.history.importers.wandb:WandB",
         "table": "tune_lr.history.importers.table:Table",
     },
+    # Where reports go besides the experiment's folder.
+    "sinks": {
+        "tensorboard": "tune_lr.sinks.tensorboard:TensorBoard",
+        "mlflow": "tune_lr.sinks.mlflow:MLflow",
+        "wandb": "tune_lr.sinks.wandb:WandB",
+    },
     # What opens by itself: functions that draw an experiment or a trial, and the listener that shows a job.
     "views": {
         "progress": "tune_lr.views.progress:Progress",
@@ -100,6 +106,8 @@ PARTS: dict[str, dict[str, str]] = {
 
 #: Which extra brings the library that a part's module imports.
 EXTRAS = {
+    "mlflow": "mlflow",
+    "wandb": "wandb",
     "syne_tune": "syne-tune",
     "ray": "ray",
     "optuna": "ray",

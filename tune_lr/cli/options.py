@@ -107,6 +107,12 @@ Budget = Annotated[
 StopWhen = Annotated[str | None, _option("--stop-when", _STOP_WHEN, "RULE", _LONG)]
 Engine = Annotated[str | None, _option(*_ENGINE)]
 Workers = Annotated[str | None, _option(*_WORKERS)]
+Log = Annotated[
+    str | None,
+    _option(
+        "--log", f"Other tools that get the reports as well: {', '.join(PARTS['sinks'])}.", "NAME,…", _WHERE
+    ),
+]
 Out = Annotated[str | None, _option("--out", _NEW_FOLDER, "FOLDER", _WHERE)]
 Device = Annotated[str | None, _option(*_DEVICE)]
 CpusPerTrial = Annotated[str | None, _option(*_CPUS)]
@@ -157,7 +163,9 @@ def asked_for(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadInput: a ``key=value`` is none.
     """
-    asked = {name: value for name, value in given.items() if value is not None and name != "verbose"}
+    asked = {
+        name: value for name, value in given.items() if value is not None and name not in ("verbose", "log")
+    }
     for name, field in (
         ("searcher_option", "searcher_options"),
         ("trial_scheduler_option", "trial_scheduler_options"),

@@ -49,6 +49,7 @@ def run(
     gpus_per_trial: options.GpusPerTrial = None,
     keep_checkpoints: options.KeepCheckpoints = None,
     address: options.Address = None,
+    log: options.Log = None,
     describe: options.Describe = None,
     verbose: options.Verbose = False,
 ) -> None:
@@ -71,7 +72,7 @@ def run(
     train, where = asked.pop("trainer"), asked.pop("space")
     with _warnings_said():
         made = jobs.prepare(train, where, out=asked.pop("out", None), **asked)
-    _drive(*made, verbose)
+    _drive(*made, verbose, log)
 
 
 def resume(
@@ -87,6 +88,7 @@ def resume(
     gpus_per_trial: options.SameGpusPerTrial = None,
     keep_checkpoints: options.SameKeepCheckpoints = None,
     address: options.SameAddress = None,
+    log: options.Log = None,
     trainer: Annotated[
         str | None,
         typer.Option(metavar="TRAINER[:FUNCTION]", help="Where the trainer is now, if it was moved."),
@@ -111,13 +113,14 @@ def resume(
         return
     with _warnings_said():
         made = jobs.reopen(folder, moved, **changes)
-    _drive(*made, verbose)
+    _drive(*made, verbose, log)
 
 
-def _drive(experiment: Experiment, trainer: Any, verbose: bool) -> None:
+def _drive(experiment: Experiment, trainer: Any, verbose: bool, log: str | None) -> None:
     """Run an experiment, show how it goes, and what came out."""
     from tune_lr import jobs
     from tune_lr.job import UNUSED
+    from tune_lr.jobs.logs import logged
     from tune_lr.views import show
     from tune_lr.views.progress import Progress
 
@@ -126,8 +129,13 @@ def _drive(experiment: Experiment, trainer: Any, verbose: bool) -> None:
     if experiment.prior_told not in (None, UNUSED):
         typer.echo(f"prior: {experiment.prior_told}")
     try:
-        with _chatter(verbose), ending_like_an_interrupt(), Progress() as progress:
-            jobs.run(experiment, trainer, (progress,))
+        with (
+            _chatter(verbose),
+            ending_like_an_interrupt(),
+            logged(experiment, log) as sinks,
+            Progress() as progress,
+        ):
+            jobs.run(experiment, trainer, (progress, *sinks))
     except KeyboardInterrupt:
         typer.echo(show.summary(experiment, experiment.record()))
         say(f"interrupted; everything is kept. To go on: tune-lr resume {where}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from tune_lr.errors import BadInput, TuneLRError
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.jobs import priors
+from tune_lr.jobs.logs import logged
 from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space
 from tune_lr.trials.device import device_of
@@ -30,6 +31,7 @@ def tune(
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
     listeners: tuple[Listener, ...] = (),
+    log: Sequence[str] | str | None = None,
     **asked: Any,
 ) -> Experiment:
     """Run one tuning job and return its experiment; the same call again goes on where it was cut off.
@@ -40,6 +42,7 @@ def tune(
         out: the experiment's own folder or fsspec URI; None makes one under ``runs/``.
         progress: show how it goes: live on a terminal, plain lines in a notebook or a file.
         listeners: called after every event with the event and the record.
+        log: other tools that get the reports as well: ``tensorboard``, ``mlflow``, ``wandb``.
         asked: the fields of ``Job``: ``engine``, ``searcher``, ``trial_scheduler``, ``prior``, ``trials``,
             ``max_epochs``, ``workers``, ``seed``, ``metric``, ``mode``, ``scope``, ``budget``, ...
             ``prior`` may also be a ``Prior`` or a ``History``, or None for none.
@@ -50,8 +53,8 @@ def tune(
         KeyboardInterrupt: after Ctrl-C, with everything kept.
     """
     experiment, trainer = prepare(train, space, out=out, **asked)
-    with _shown(progress) as showing:
-        return run(experiment, trainer, showing + listeners)
+    with _shown(progress) as showing, logged(experiment, log) as sinks:
+        return run(experiment, trainer, showing + sinks + listeners)
 
 
 def resume(
@@ -60,6 +63,7 @@ def resume(
     *,
     progress: bool = True,
     listeners: tuple[Listener, ...] = (),
+    log: Sequence[str] | str | None = None,
     **changes: Any,
 ) -> Experiment:
     """Go on with an experiment that was killed or interrupted, or extend a finished one.
@@ -69,14 +73,15 @@ def resume(
         train: needed only where the experiment was started with a function that has no file.
         progress: as for ``tune``.
         listeners: as for ``tune``.
+        log: as for ``tune``.
         changes: what is asked anew, as ``trials=80`` or ``budget="900epochs"``.
 
     Raises:
         BadInput: as ``tune``.
     """
     experiment, trainer = reopen(path, train, **changes)
-    with _shown(progress) as showing:
-        return run(experiment, trainer, showing + listeners)
+    with _shown(progress) as showing, logged(experiment, log) as sinks:
+        return run(experiment, trainer, showing + sinks + listeners)
 
 
 def prepare(
