@@ -12,6 +12,7 @@ import pytest
 from tests.comparing.samples import many, run
 from tune_lr import Objective
 from tune_lr.comparing.comparison import AGAIN, Comparison, compare_runs
+from tune_lr.comparing.document import document
 from tune_lr.comparing.words import sentence
 from tune_lr.errors import BadInput
 
@@ -135,7 +136,7 @@ def test_a_run_that_never_had_a_loss_is_the_worst() -> None:
     found = compared(many("old"), lost)
     assert found.findings[0].found
     assert found.findings[0].test.effect == 1.0
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(document(found), allow_nan=False)
 
 
 def test_without_a_budget_it_is_as_far_as_all_have_come() -> None:
@@ -149,7 +150,7 @@ def test_as_tables_and_as_json() -> None:
     assert len(table) == 20
     assert set(table["method"]) == {"old", "new"}
     assert (table["begun"] == 6).all()
-    told = found.to_dict()
+    told = document(found)
     assert told["sentence"] == sentence(found)
     assert told["medians"]["old"]["best"] == pytest.approx(table[table["method"] == "old"]["best"].median())
     assert json.loads(json.dumps(told, allow_nan=False)) == told

@@ -190,11 +190,12 @@ def _listed(flag: str, text: str) -> list[str]:
 
 
 def _write(comparison: Comparison, json: bool, plot: Path | None, csv: Path | None) -> None:
+    from tune_lr.comparing.document import document
     from tune_lr.views.compare import show
     from tune_lr.views.show import console_for_results
 
     if json:
-        typer.echo(to_json.dumps(comparison.to_dict(), indent=1))
+        typer.echo(to_json.dumps(document(comparison), indent=1))
     else:
         show(comparison, console_for_results())
     for path, write in ((plot, _plot), (csv, _csv)):

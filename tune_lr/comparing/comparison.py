@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -214,12 +214,6 @@ class Comparison:
                 rows.append((method, rung, int(np.median([count for count, _ in found])), middle))
         table: pd.DataFrame = pd.DataFrame(rows, columns=["method", "rung", "trials", "correlation"])
         return table
-
-    def to_dict(self) -> dict[str, Any]:
-        """All that was found, as JSON has it; what is not known is None."""
-        from tune_lr.comparing.document import document
-
-        return document(self)
 
 
 def compare_runs(
