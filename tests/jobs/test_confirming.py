@@ -102,6 +102,9 @@ def test_what_cannot_be_confirmed(there: Path, tmp_path: Path) -> None:
         confirm(there, seeds=True)
     with pytest.raises(BadInput, match="experiment"):
         confirmed(there)
+    with pytest.raises(BadInput, match="trainer"):
+        confirm(there, train="nowhere.py")
+    assert not (there / "confirm").exists()
     lost = tune_lr.tune(
         f"{trainers.__file__}:good", SMALL, out=tmp_path / "lost", searcher="random", trials=1, max_epochs=1,
         progress=False, budget="1epochs",

@@ -165,6 +165,7 @@ def test_mlflow_where_it_is_told_to(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_what_is_wrong_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownName, match="tensorboard"):
         tuned(tmp_path / "x", "tensorbord")
+    assert not (tmp_path / "x").exists()
     monkeypatch.setitem(sys.modules, "tune_lr.sinks.wandb", None)
     monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.delitem(sys.modules, "tune_lr.sinks.wandb")

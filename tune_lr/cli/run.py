@@ -59,6 +59,7 @@ def run(
     """
     from tune_lr import jobs
     from tune_lr.cli.jobfile import read_jobfile
+    from tune_lr.jobs.logs import kinds_of
 
     asked = options.asked_for(context.params)
     if trainer.endswith((".yaml", ".yml")):
@@ -69,6 +70,7 @@ def run(
     if "space" not in asked:
         raise Missing("--space", "a name (tune-lr spaces lists them) or a file")
     _require_new(asked.get("out"))
+    kinds_of(log)
     train, where = asked.pop("trainer"), asked.pop("space")
     with _warnings_said():
         made = jobs.prepare(train, where, out=asked.pop("out", None), **asked)

@@ -78,8 +78,8 @@ def prepared(
     if not best:
         raise BadInput("experiment", str(folder), f"one with trials that have a {search.job.metric}")
     asked = _asked(search.job, best, seeds) | changes
-    if train is not None:
-        asked["trainer"] = str(trainer_of(train))
+    if train is not None or not search.job.trainer.startswith("<"):  # before anything is made
+        asked["trainer"] = str(trainer_of(search.job.trainer if train is None else train))
     where = _place(folder)
     experiment = Experiment.open(where, Job.make(asked))
     experiment.take_prior(None, "none")

@@ -26,10 +26,9 @@ def logged(experiment: Experiment, names: Sequence[str] | str | None) -> Iterato
         MissingExtra: its library is not installed.
         BadInput: the experiment is in memory.
     """
-    wanted = names.split(",") if isinstance(names, str) else list(names or ())
-    kinds = [registry.load("sinks", name.strip()) for name in dict.fromkeys(wanted)]
+    kinds = kinds_of(names)
     if kinds and experiment.path is None:
-        raise BadInput("log", ", ".join(wanted), "none, since the experiment is in memory: give it a folder")
+        raise BadInput("log", names, "none, since the experiment is in memory: give it a folder")
     with ExitStack() as stack:
         sinks: list[Sink] = []
         for kind in kinds:
@@ -39,6 +38,17 @@ def logged(experiment: Experiment, names: Sequence[str] | str | None) -> Iterato
             stack.callback(_close, sink)
             sinks.append(sink)
         yield tuple(sinks)
+
+
+def kinds_of(names: Sequence[str] | str | None) -> list[type[Sink]]:
+    """The sinks of that name; to be asked before anything is made.
+
+    Raises:
+        UnknownName: no sink has the name.
+        MissingExtra: its library is not installed.
+    """
+    wanted = names.split(",") if isinstance(names, str) else list(names or ())
+    return [registry.load("sinks", name.strip()) for name in dict.fromkeys(wanted)]
 
 
 def _close(sink: Sink) -> None:

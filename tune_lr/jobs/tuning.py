@@ -15,7 +15,7 @@ from tune_lr.errors import BadInput, TuneLRError
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.jobs import priors
-from tune_lr.jobs.logs import logged
+from tune_lr.jobs.logs import kinds_of, logged
 from tune_lr.space import SearchSpace
 from tune_lr.spacefile import load_space
 from tune_lr.trials.device import device_of
@@ -52,6 +52,7 @@ def tune(
         JobFailed: the trials failed in a way that going on cannot mend.
         KeyboardInterrupt: after Ctrl-C, with everything kept.
     """
+    kinds_of(log)  # before anything is made
     experiment, trainer = prepare(train, space, out=out, **asked)
     with _shown(progress) as showing, logged(experiment, log) as sinks:
         return run(experiment, trainer, showing + sinks + listeners)
