@@ -27,14 +27,12 @@ def logged(experiment: Experiment, names: Sequence[str] | str | None) -> Iterato
         BadInput: the experiment is in memory.
     """
     kinds = kinds_of(names)
-    if kinds and experiment.path is None:
-        raise BadInput("log", names, "none, since the experiment is in memory: give it a folder")
     with ExitStack() as stack:
         sinks: list[Sink] = []
         for kind in kinds:
-            sink = kind(
-                experiment.path, experiment.objective, experiment.path.name if experiment.path else ""
-            )
+            if experiment.path is None:
+                raise BadInput("log", names, "none, since the experiment is in memory: give it a folder")
+            sink = kind(experiment.path, experiment.objective, experiment.path.name)
             stack.callback(_close, sink)
             sinks.append(sink)
         yield tuple(sinks)
