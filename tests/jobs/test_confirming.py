@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import tune_lr
 from tests.samples import trainers
 from tests.samples.spaces import SMALL
 from tune_lr.cli import app
-from tune_lr.errors import BadInput
+from tune_lr.errors import BadInput, MissingExtra
 from tune_lr.experiment import Experiment
 from tune_lr.jobs.confirming import confirm, confirmed
 
@@ -93,6 +94,13 @@ def test_the_command(there: Path, tmp_path: Path) -> None:
     ):
         code, _, error = told("confirm", *arguments)
         assert (code, bool(error)) == (2, True)
+
+
+def test_what_could_not_be_told_is_not_begun(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "statsmodels.stats.multitest", None)
+    with pytest.raises(MissingExtra, match=r"tune-lr\[compare\]"):
+        confirm(there)
+    assert not (there / "confirm").exists()
 
 
 def test_what_cannot_be_confirmed(there: Path, tmp_path: Path) -> None:

@@ -97,6 +97,15 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(one) for one in multipletests(list(p), method="holm")[1]]
 
 
+def require_statistics() -> None:
+    """To be asked before hours of training whose results could not be told.
+
+    Raises:
+        MissingExtra: statsmodels is not installed.
+    """
+    holm([1.0])
+
+
 def pairs_needed(tests: int, alpha: float = ALPHA) -> int:
     """The fewest pairs with which ``signed_rank`` could find anything at all, were it one of so many tests.
 

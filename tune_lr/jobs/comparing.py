@@ -13,6 +13,7 @@ from tune_lr import registry
 from tune_lr.assembly import assemble
 from tune_lr.comparing.comparison import Comparison
 from tune_lr.comparing.plan import PLAN, Plan, planned
+from tune_lr.comparing.ranks import require_statistics
 from tune_lr.errors import BadInput
 from tune_lr.job import Job
 from tune_lr.jobs.compared import MEMORY, compared, is_finished
@@ -74,6 +75,7 @@ def compare(
         JobFailed: the trials of a run fail alike.
         KeyboardInterrupt: after Ctrl-C, with everything kept.
     """
+    require_statistics()
     spaces: list[Any] = list(space) if isinstance(space, (list, tuple)) else [space]
     plan = planned(
         {**asked, "trainer": str(trainer_of(train))},

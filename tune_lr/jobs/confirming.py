@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from tune_lr.comparing.confirmation import Confirmation, confirmation_of
+from tune_lr.comparing.ranks import require_statistics
 from tune_lr.driver import Listener
 from tune_lr.errors import BadInput
 from tune_lr.experiment import Experiment
@@ -70,6 +71,7 @@ def prepared(
         train: the training function.
         changes: what is asked anew.
     """
+    require_statistics()
     for name, value in (("top", top), ("seeds", seeds)):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
             raise BadInput(name, value, "a whole number from 1 to 1000")
