@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparing": ASKED | {"budget"} | VALUES,
     # Listeners that send what happens to other people's tools.
     "sinks": {"record"} | VALUES,
-    "jobs": {"engines", "assembly", "sinks", "comparing", "place"} | TRAINING | RECORD,
+    "jobs": {"engines", "assembly", "description", "sinks", "comparing", "place"} | TRAINING | RECORD,
     # Studies run jobs and lone trainings, and keep a folder of their own.
     "bench": {"jobs", "place", "comparing"} | TRAINING | RECORD,
     "learning": {"history"} | TRAINING | VALUES,

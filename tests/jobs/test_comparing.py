@@ -48,7 +48,9 @@ def go(out: Path, watcher: Cut | None = None, **changes: Any) -> Any:
     return compare(TRAINER, SMALL, out=out, watcher=watcher, **{**ASKED, **changes})
 
 
-def test_cut_off_it_goes_on_and_comes_to_the_same(tmp_path: Path) -> None:
+def test_cut_off_it_goes_on_and_comes_to_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     cut, rest = Cut(2), Cut()
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path / "cut", cut)
@@ -66,6 +68,7 @@ def test_cut_off_it_goes_on_and_comes_to_the_same(tmp_path: Path) -> None:
     nothing = Cut()
     go(tmp_path / "cut", nothing)
     assert nothing.ran_ == []
+    assert not list(Path().iterdir())  # what told how long it takes is kept nowhere
 
 
 def test_more_seeds_run_only_those_and_another_question_is_refused(tmp_path: Path) -> None:
@@ -102,6 +105,14 @@ def test_a_driver_killed_in_the_middle_loses_nothing(tmp_path: Path) -> None:
     whole = go(tmp_path / "whole", seeds=3)
     left = ["method", "seed", "best", "epochs", "begun"]
     assert found.to_pandas()[left].equals(whole.to_pandas()[left])
+
+
+def test_a_run_that_was_killed_while_its_folder_was_made_is_run(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "x", Cut(1))
+    (tmp_path / "x" / "runs" / "02-1").mkdir()
+    (tmp_path / "x" / "runs" / "02-1" / ".experiment.json.123").write_text("{")
+    assert len(go(tmp_path / "x").runs) == 6
 
 
 def test_only_seeds_that_every_method_has_finished_count(tmp_path: Path) -> None:

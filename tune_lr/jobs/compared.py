@@ -10,6 +10,7 @@ from pathlib import Path
 from tune_lr.comparing.comparison import Comparison, compare_runs
 from tune_lr.comparing.plan import AXES, PLAN, Plan, budget_of
 from tune_lr.comparing.run import read_run
+from tune_lr.description import DESCRIPTION
 from tune_lr.errors import BadInput
 from tune_lr.experiment import Experiment
 from tune_lr.job import Job
@@ -95,8 +96,8 @@ def _value(job: Job, name: str) -> str:
 
 
 def is_finished(place: Path) -> bool:
-    """Whether a run has come to its end."""
-    return place.is_dir() and Experiment.open(place).record().status == "finished"
+    """Whether a run has come to its end; one that was killed before it had written what was asked has not."""
+    return (place / DESCRIPTION).is_file() and Experiment.open(place).record().status == "finished"
 
 
 def _memory(folder: Path) -> dict[tuple[str, int], int]:

@@ -15,10 +15,11 @@ from tune_lr.comparing.comparison import Comparison
 from tune_lr.comparing.plan import PLAN, Plan, planned
 from tune_lr.comparing.ranks import require_statistics
 from tune_lr.errors import BadInput
+from tune_lr.experiment import Experiment
 from tune_lr.job import Job
 from tune_lr.jobs.compared import MEMORY, compared, is_finished
 from tune_lr.jobs.footprint import Footprint
-from tune_lr.jobs.tuning import Space, prepare, run, space_of, trainer_of, tune
+from tune_lr.jobs.tuning import Space, prepare, run, space_of, trainer_of
 from tune_lr.place import absolute, locked
 from tune_lr.trials.trainer import Train
 
@@ -147,7 +148,7 @@ def carry_out(folder: Path, train: Train | str, watcher: Watcher | None = None) 
 
 
 def estimate(plan: Plan, todo: Sequence[tuple[str, int]], train: Train | str) -> float:
-    """Seconds that runs will take, by one short training of the space's defaults where epochs are counted."""
+    """Seconds that runs will take, by one short training in memory where epochs are counted."""
     (unit, amount), *_ = plan.budgeted.items()
     jobs = [Job.make(plan.job(*turn)) for turn in todo]
     if unit == "seconds":
@@ -156,8 +157,9 @@ def estimate(plan: Plan, todo: Sequence[tuple[str, int]], train: Train | str) ->
         **plan.job(*todo[0]), "engine": "inline", "searcher": "random", "trial_scheduler": "none",
         "prior": None, "trials": 1, "workers": 1, "max_epochs": _PILOT, "budget": None,
     }  # fmt: skip
-    del pilot["trainer"]
-    reports = tune(train, pilot.pop("space"), progress=False, **pilot).to_pandas()["seconds"]
+    trainer = trainer_of(train)
+    experiment = Experiment.open(None, Job.make({**pilot, "trainer": str(trainer)}))
+    reports = run(experiment, trainer).to_pandas()["seconds"]
     epoch = float(reports.diff().iloc[-1]) if len(reports) > 1 else float(reports.sum())
     seconds: float = sum(
         amount * plan.beyond * epoch / job.workers + _ENGINE.get(job.engine, 5.0) for job in jobs
